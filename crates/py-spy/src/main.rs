@@ -1,0 +1,2 @@
+//! py-spy
+fn main() {}

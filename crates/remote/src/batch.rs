@@ -1,0 +1,168 @@
+//! Many regions of a target, read together into one buffer.
+
+/// Regions to read, and their bytes once read. Kept and reused from sample to sample, so
+/// that the steady state allocates nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    regions: Vec<Region>,
+    buffer: Vec<u8>,
+    /// Regions before this index have been read (or found unreadable).
+    done: usize,
+    /// Indices of the regions read so far, by address.
+    index: Vec<u32>,
+}
+
+/// One region of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Region {
+    /// Where it is in the target.
+    pub address: u64,
+    /// How many bytes were asked for.
+    pub length: usize,
+    /// How many were read, from the start.
+    pub got: usize,
+    offset: usize,
+}
+
+/// A batch never grows past this many bytes; more is refused by [`Batch::push`].
+pub const MAX_BATCH: usize = 256 << 20;
+
+impl Batch {
+    /// Forgets all regions; keeps the buffers.
+    pub fn clear(&mut self) {
+        self.regions.clear();
+        self.index.clear();
+        self.done = 0;
+    }
+
+    /// Asks for `length` bytes at `address`. False where that would be too much.
+    pub fn push(&mut self, address: u64, length: usize) -> bool {
+        let offset = self.regions.last().map_or(0, |last| last.offset + last.length);
+        if length == 0 || length > MAX_BATCH || offset + length > MAX_BATCH {
+            return false;
+        }
+        if address.checked_add(length as u64).is_none() {
+            return false;
+        }
+        self.regions.push(Region { address, length, got: 0, offset });
+        true
+    }
+
+    /// Sorts the regions not yet read by address and joins neighbours that lie at most
+    /// `gap` bytes apart: a region more costs more than a few hundred bytes more.
+    pub fn coalesce(&mut self, gap: u64) {
+        let start = self.done;
+        let base = match start.checked_sub(1) {
+            Some(last) => self.regions[last].offset + self.regions[last].length,
+            None => 0,
+        };
+        self.regions[start..].sort_unstable_by_key(|region| region.address);
+        let mut kept = start;
+        for i in start..self.regions.len() {
+            let region = self.regions[i];
+            if kept > start {
+                let last = &mut self.regions[kept - 1];
+                let end = last.address + last.length as u64;
+                if region.address <= end.saturating_add(gap) {
+                    let new_end = end.max(region.address + region.length as u64);
+                    last.length = (new_end - last.address) as usize;
+                    continue;
+                }
+            }
+            self.regions[kept] = region;
+            kept += 1;
+        }
+        self.regions.truncate(kept);
+        let mut offset = base;
+        for region in &mut self.regions[start..] {
+            region.offset = offset;
+            offset += region.length;
+        }
+    }
+
+    /// The bytes at `address`, if a region that was read covers all `length` of them.
+    #[inline]
+    pub fn get(&self, address: u64, length: usize) -> Option<&[u8]> {
+        // The last region that starts at or before the address; a few before it too,
+        // because regions may overlap after a second read.
+        let at = self.index.partition_point(|i| self.regions[*i as usize].address <= address);
+        for i in self.index[at.saturating_sub(3)..at].iter().rev() {
+            let region = &self.regions[*i as usize];
+            let skip = (address - region.address) as usize;
+            if skip.checked_add(length)? <= region.got {
+                let from = region.offset + skip;
+                return self.buffer.get(from..from + length);
+            }
+        }
+        None
+    }
+
+    /// True while there are regions that were asked for and not read.
+    pub fn pending(&self) -> bool {
+        self.done < self.regions.len()
+    }
+
+    /// All regions, in the order in which they lie in the buffer.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// For an implementor of [`crate::Memory`]: the unread regions and the buffer to
+    /// fill, in which the first of them begins at index 0 and the others follow without
+    /// a gap.
+    pub(crate) fn unread(&mut self) -> (&mut [Region], &mut [u8]) {
+        let end = self.regions.last().map_or(0, |last| last.offset + last.length);
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        let start = self.regions.get(self.done).map_or(end, |first| first.offset);
+        (&mut self.regions[self.done..], &mut self.buffer[start..end])
+    }
+
+    /// For an implementor of [`crate::Memory`]: all regions have been dealt with.
+    pub(crate) fn mark_read(&mut self) {
+        let from = self.done;
+        self.done = self.regions.len();
+        self.index.extend((from as u32)..(self.done as u32));
+        let regions = &self.regions;
+        self.index.sort_unstable_by_key(|i| regions[*i as usize].address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(batch: &mut Batch) {
+        let (regions, buffer) = batch.unread();
+        let mut at = 0;
+        for region in regions.iter_mut() {
+            for i in 0..region.length {
+                buffer[at + i] = (region.address as usize + i) as u8;
+            }
+            region.got = region.length;
+            at += region.length;
+        }
+        batch.mark_read();
+    }
+
+    #[test]
+    fn coalesced_regions_are_found_by_any_address_inside() {
+        let mut batch = Batch::default();
+        assert!(batch.push(100, 10) && batch.push(40, 8) && batch.push(112, 4));
+        batch.coalesce(4);
+        assert_eq!(batch.regions().len(), 2);
+        fill(&mut batch);
+        assert_eq!(batch.get(111, 3), Some(&[111, 112, 113][..]));
+        assert_eq!(batch.get(40, 8).map(|b| b[7]), Some(47));
+        assert_eq!(batch.get(47, 2), None);
+        assert_eq!(batch.get(39, 1), None);
+        assert!(batch.push(200, 1));
+        assert!(batch.pending());
+        batch.coalesce(0);
+        fill(&mut batch);
+        assert_eq!(batch.get(200, 1), Some(&[200][..]));
+        assert_eq!(batch.get(100, 1), Some(&[100][..]));
+        assert!(!batch.push(u64::MAX, 2) && !batch.push(0, 0));
+    }
+}

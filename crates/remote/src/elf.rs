@@ -1,0 +1,185 @@
+//! Sections and symbols of a mapped ELF file: from the file where it can still be
+//! opened, otherwise from what the loader left of it in memory.
+
+use crate::{Arch, Memory, Module};
+use object::read::{Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+
+/// The most symbols looked at in one table; a libpython has about 20,000.
+const MAX_SYMBOLS: u64 = 4_000_000;
+
+/// A module's ELF file, opened.
+pub struct Elf {
+    cache: ReadCache<BufReader<File>>,
+    bias: u64,
+    mapped: (u64, u64),
+}
+
+/// A range of the target's memory that an ELF section became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// Its address in the target.
+    pub address: u64,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Elf {
+    /// Opens the file behind `module`. `None` where it is gone, unreadable or no ELF.
+    pub fn open(module: &Module) -> Option<Elf> {
+        let file = File::open(module.file.as_ref()?).ok()?;
+        let cache = ReadCache::new(BufReader::new(file));
+        let bias = {
+            let parsed = object::File::parse(&cache).ok()?;
+            load_bias(&parsed, module)?
+        };
+        let end = module.mappings.last()?.end;
+        Some(Elf { cache, bias, mapped: (module.start(), end) })
+    }
+
+    fn parsed(&self) -> Option<object::File<'_, &ReadCache<BufReader<File>>>> {
+        object::File::parse(&self.cache).ok()
+    }
+
+    /// The target's word size and byte order.
+    pub fn arch(&self) -> Option<Arch> {
+        let file = self.parsed()?;
+        Some(Arch {
+            pointer: if file.is_64() { 8 } else { 4 },
+            big_endian: !file.is_little_endian(),
+        })
+    }
+
+    /// The section `name`, if it is mapped.
+    pub fn section(&self, name: &str) -> Option<Section> {
+        let file = self.parsed()?;
+        let section = file.section_by_name(name)?;
+        let address = section.address().wrapping_add(self.bias);
+        let inside = address >= self.mapped.0 && address < self.mapped.1;
+        (section.address() != 0 && inside).then_some(Section { address, size: section.size() })
+    }
+
+    /// The addresses of those `names` that the file's dynamic or full symbol table has.
+    pub fn symbols(&self, names: &[&'static str]) -> HashMap<&'static str, u64> {
+        let mut found = HashMap::new();
+        let Some(file) = self.parsed() else { return found };
+        self.collect(file.dynamic_symbols(), names, &mut found);
+        if found.len() < names.len() {
+            self.collect(file.symbols(), names, &mut found);
+        }
+        found
+    }
+
+    fn collect<'data>(
+        &self,
+        symbols: impl Iterator<Item = impl ObjectSymbol<'data>>,
+        names: &[&'static str],
+        found: &mut HashMap<&'static str, u64>,
+    ) {
+        for symbol in symbols.take(MAX_SYMBOLS as usize) {
+            if symbol.is_undefined() || symbol.address() == 0 {
+                continue;
+            }
+            let Ok(name) = symbol.name_bytes() else { continue };
+            let wanted = names.iter().find(|wanted| wanted.as_bytes() == name);
+            if let Some(wanted) = wanted {
+                found.entry(wanted).or_insert(symbol.address().wrapping_add(self.bias));
+            }
+        }
+    }
+}
+
+/// What must be added to the file's addresses to get the target's.
+fn load_bias<'data>(file: &impl Object<'data>, module: &Module) -> Option<u64> {
+    for segment in file.segments() {
+        let (offset, size) = segment.file_range();
+        if size == 0 {
+            continue;
+        }
+        let page = offset & !0xfff;
+        let end = offset.checked_add(size)?;
+        for mapping in &module.mappings {
+            // A segment's first page may be mapped with a lower offset than the segment
+            // has, and a mapping may begin in the middle of a segment.
+            if mapping.inode != 0 && mapping.offset >= page && mapping.offset < end {
+                let at = segment.address().wrapping_add(mapping.offset).wrapping_sub(offset);
+                return Some(mapping.start.wrapping_sub(at));
+            }
+        }
+    }
+    None
+}
+
+/// The addresses of those `names` that are in the dynamic symbol table, as it lies in the
+/// target's memory: for modules whose file cannot be opened.
+pub fn symbols_in_memory(
+    memory: &dyn Memory,
+    module: &Module,
+    names: &[&'static str],
+) -> HashMap<&'static str, u64> {
+    read_dynamic(memory, module, names).unwrap_or_default()
+}
+
+fn read_dynamic(
+    memory: &dyn Memory,
+    module: &Module,
+    names: &[&'static str],
+) -> Option<HashMap<&'static str, u64>> {
+    let arch = memory.arch();
+    let word = arch.word();
+    let start = module.start();
+    let header = memory.bytes(start, 64).ok()?;
+    if header.get(..4)? != b"\x7fELF" {
+        return None;
+    }
+    // Elf64_Ehdr: e_type 16, e_phoff 32, e_phentsize 54, e_phnum 56; Elf32: 16, 28, 42, 44.
+    let (phoff, sizes) = if word == 8 { (32, 54) } else { (28, 42) };
+    let table = start.checked_add(arch.ptr(&header, phoff)?)?;
+    let entry = arch.uint(&header, sizes, 2)? as usize;
+    let count = (arch.uint(&header, sizes + 2, 2)? as usize).min(256);
+    let headers = memory.bytes(table, entry.checked_mul(count)?).ok()?;
+    let mut bias = if arch.uint(&header, 16, 2)? == 2 { Some(0) } else { None };
+    let mut dynamic = None;
+    for program in headers.chunks_exact(entry.max(1)) {
+        let vaddr = arch.ptr(program, if word == 8 { 16 } else { 8 })?;
+        let size = arch.ptr(program, if word == 8 { 40 } else { 20 })?;
+        match arch.uint(program, 0, 4)? {
+            1 if bias.is_none() => bias = Some(start.wrapping_sub(vaddr & !0xfff)),
+            2 => dynamic = Some((vaddr, size)),
+            _ => {}
+        }
+    }
+    let bias = bias?;
+    let (vaddr, size) = dynamic?;
+    let entries = memory.bytes(vaddr.wrapping_add(bias), size.min(1 << 16) as usize).ok()?;
+    let tag = |wanted: u64| {
+        entries
+            .chunks_exact(2 * word)
+            .find_map(|item| (arch.ptr(item, 0)? == wanted).then(|| arch.ptr(item, word)).flatten())
+    };
+    // The loader of glibc has relocated these pointers in place, musl's has not.
+    let absolute = |value: u64| if value < start { value.wrapping_add(bias) } else { value };
+    let (strtab, strsz) = (absolute(tag(5)?), tag(10)?);
+    let symtab = absolute(tag(6)?);
+    // No entry tells the number of symbols; in every linker's output the strings follow.
+    let symbol = if word == 8 { 24 } else { 16 };
+    let count = (strtab.checked_sub(symtab)? / symbol).min(MAX_SYMBOLS);
+    let symbols = memory.bytes(symtab, (count * symbol) as usize).ok()?;
+    let strings = memory.bytes(strtab, strsz as usize).ok()?;
+    let mut found = HashMap::new();
+    for item in symbols.chunks_exact(symbol as usize) {
+        let name = arch.uint(item, 0, 4)? as usize;
+        let value = arch.ptr(item, if word == 8 { 8 } else { 4 })?;
+        let Some(name) = strings.get(name..) else { continue };
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        if value == 0 {
+            continue;
+        }
+        if let Some(wanted) = names.iter().find(|wanted| wanted.as_bytes() == &name[..end]) {
+            found.insert(*wanted, value.wrapping_add(bias));
+        }
+    }
+    Some(found)
+}

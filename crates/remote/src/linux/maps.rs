@@ -1,0 +1,151 @@
+//! `/proc/PID/maps`, and the modules it shows.
+
+use crate::modules::{Mapping, Module};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Parses the text of `/proc/PID/maps`; lines that make no sense are left out.
+pub fn parse(text: &str) -> Vec<Mapping> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mapping> {
+    let mut rest = line;
+    let mut field = || {
+        let (head, tail) = rest.split_once(' ').unwrap_or((rest, ""));
+        rest = tail.trim_start();
+        head
+    };
+    let (start, end) = field().split_once('-')?;
+    let flags = field().as_bytes().to_vec();
+    let offset = field();
+    let _device = field();
+    let inode = field();
+    let deleted = rest.ends_with(" (deleted)");
+    let path = rest.strip_suffix(" (deleted)").unwrap_or(rest);
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        read: flags.first() == Some(&b'r'),
+        write: flags.get(1) == Some(&b'w'),
+        execute: flags.get(2) == Some(&b'x'),
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        inode: inode.parse().ok()?,
+        path: unescape(path),
+        deleted,
+    })
+}
+
+/// The kernel writes newlines in paths as `\012`.
+fn unescape(path: &str) -> String {
+    path.replace("\\012", "\n")
+}
+
+/// Groups mappings into modules: neighbours of one file, and the anonymous memory right
+/// behind the last of them, which holds the zero-initialised variables. `proc_dir` is
+/// `/proc/PID`.
+pub fn modules(mappings: &[Mapping], proc_dir: &Path) -> Vec<Module> {
+    let mut modules: Vec<Module> = Vec::new();
+    let mut open = false;
+    for mapping in mappings {
+        let of_file = mapping.inode != 0 && mapping.path.starts_with('/');
+        if of_file {
+            // The first mapping of a module maps the file's start; a file that a program
+            // mapped as data may come again elsewhere and is then a module of its own.
+            let joins = open
+                && modules.last().is_some_and(|last| {
+                    last.mappings
+                        .iter()
+                        .rev()
+                        .any(|known| known.inode == mapping.inode && known.path == mapping.path)
+                });
+            if !joins {
+                modules.push(Module {
+                    path: mapping.path.clone(),
+                    file: None,
+                    deleted: mapping.deleted,
+                    mappings: Vec::new(),
+                });
+            }
+            open = true;
+        }
+        let Some(last) = modules.last_mut().filter(|_| open) else { continue };
+        let adjacent = last.mappings.last().is_none_or(|before| before.end == mapping.start);
+        // The heap of a non-PIE program can begin right behind its variables; holes
+        // between a library's segments have no permissions.
+        let bss = mapping.inode == 0
+            && adjacent
+            && (mapping.path.is_empty() || mapping.path == "[anon:.bss]");
+        if of_file || bss {
+            last.mappings.push(mapping.clone());
+        } else {
+            open = false;
+        }
+    }
+    modules.retain(|module| module.mappings.iter().any(|mapping| mapping.execute));
+    for module in &mut modules {
+        module.file = openable(module, proc_dir);
+    }
+    modules
+}
+
+/// Where the file that is really mapped can be opened from here: `map_files` names the
+/// mapping's own inode whatever happened to the path (it wants CAP_CHECKPOINT_RESTORE),
+/// `exe` likewise for the executable, and the path under the target's root serves while
+/// its inode is still the one that is mapped.
+fn openable(module: &Module, proc_dir: &Path) -> Option<PathBuf> {
+    let first = module.mappings.first()?;
+    let same =
+        |path: &Path| path.metadata().is_ok_and(|meta| meta.ino() == first.inode && meta.is_file());
+    let by_root = proc_dir.join("root").join(first.path.trim_start_matches('/'));
+    if !module.deleted && same(&by_root) {
+        return Some(by_root);
+    }
+    let by_mapping = proc_dir.join(format!("map_files/{:x}-{:x}", first.start, first.end));
+    if same(&by_mapping) {
+        return Some(by_mapping);
+    }
+    let by_exe = proc_dir.join("exe");
+    if same(&by_exe) {
+        return Some(by_exe);
+    }
+    // Overlay file systems may show another inode number in the map than to stat. Only a
+    // plain file is opened: a target could wait for us behind a FIFO.
+    let plain = by_root.metadata().is_ok_and(|meta| meta.is_file());
+    (!module.deleted && plain).then_some(by_root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPS: &str = "\
+00400000-00423000 r--p 00000000 fe:00 42 /usr/bin/python3.11
+00423000-006b3000 r-xp 00023000 fe:00 42 /usr/bin/python3.11
+00a67000-00ba0000 rw-p 00666000 fe:00 42 /usr/bin/python3.11
+00ba0000-00bcd000 rw-p 00000000 00:00 0 
+01f35000-01fd9000 rw-p 00000000 00:00 0                                  [heap]
+7f0000000000-7f0000001000 r--p 00000000 fe:00 7 /usr/share/locale data
+7f1000000000-7f1000001000 r-xp 00000000 fe:00 9 /tmp/lib a.so (deleted)
+7f1000001000-7f1000002000 ---p 00001000 fe:00 9 /tmp/lib a.so (deleted)
+7f1000002000-7f1000003000 rw-p 00001000 fe:00 9 /tmp/lib a.so (deleted)
+7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+nonsense
+";
+
+    #[test]
+    fn lines_and_modules() {
+        let mappings = parse(MAPS);
+        assert_eq!(mappings.len(), 11);
+        assert_eq!(mappings[6].path, "/tmp/lib a.so");
+        assert!(mappings[6].deleted && mappings[6].execute && !mappings[6].write);
+        let modules = modules(&mappings, Path::new("/nonexistent"));
+        let names: Vec<_> = modules.iter().map(|module| module.name()).collect();
+        assert_eq!(names, ["python3.11", "lib a.so"]);
+        let writable: Vec<_> = modules[0].writable().collect();
+        assert_eq!(writable, [(0xa67000, 0xba0000), (0xba0000, 0xbcd000)]);
+        assert_eq!(modules[1].mappings.len(), 3);
+        assert!(modules[1].deleted);
+    }
+}

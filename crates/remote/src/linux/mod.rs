@@ -1,0 +1,16 @@
+//! Linux: `process_vm_readv`, `/proc`, `ptrace`.
+
+pub mod clock;
+pub mod diagnose;
+pub mod maps;
+pub mod memory;
+pub mod pause;
+pub mod process;
+pub mod signals;
+pub mod spawn;
+pub mod threads;
+
+pub use memory::ProcessMemory;
+pub use pause::{PauseError, Pauser};
+pub use process::{OpenError, Process};
+pub use threads::{RunState, Thread};

@@ -1,0 +1,174 @@
+//! Holding single threads still with `PTRACE_SEIZE` and `PTRACE_INTERRUPT`.
+//!
+//! A seized thread goes on by itself when its tracer dies, at whatever instant that is:
+//! the kernel detaches it. No signal is sent to it, and none that it gets meanwhile is
+//! lost. All calls must come from the OS thread that made the [`Pauser`].
+#![allow(unsafe_code)]
+
+use super::clock;
+use std::fmt;
+
+/// Why a thread is not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseError {
+    /// It has ended.
+    Gone,
+    /// We may not, or another tracer has it (EPERM for both).
+    Denied,
+    /// It did not stop in time: it is in an uninterruptible wait.
+    Late,
+}
+
+impl fmt::Display for PauseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PauseError::Gone => "the thread has ended",
+            PauseError::Denied => "pausing is not permitted, or another tracer holds the process",
+            PauseError::Late => "the thread did not stop in time",
+        })
+    }
+}
+
+/// Pauses threads, and lets them go.
+#[derive(Debug, Default)]
+pub struct Pauser {
+    /// Held now: thread id, and the signal to hand on when it is let go.
+    held: Vec<(i32, i32)>,
+    /// Asked to stop and still on their way there; let go as soon as they arrive.
+    late: Vec<i32>,
+    /// `ptrace` belongs to one OS thread.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+fn ptrace(request: libc::c_uint, tid: i32, data: usize) -> Result<(), i32> {
+    // SAFETY: SEIZE, INTERRUPT and DETACH take numbers, no pointers into our memory.
+    let failed = unsafe { libc::ptrace(request as _, tid, 0usize, data) } == -1;
+    if failed { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(()) }
+}
+
+/// How a wait for a stop ended.
+enum Wait {
+    NotYet,
+    Stopped { signal: i32 },
+    Gone,
+}
+
+fn poll_stop(tid: i32) -> Wait {
+    let mut status = 0;
+    // SAFETY: `status` is a valid int to write to.
+    let got = unsafe { libc::waitpid(tid, &mut status, libc::__WALL | libc::WNOHANG) };
+    if got == 0 {
+        return Wait::NotYet;
+    }
+    if got < 0 || !libc::WIFSTOPPED(status) {
+        return Wait::Gone;
+    }
+    // With an event in the upper bits it is our own interruption (or a group stop, which
+    // outlasts the detach); without, a signal is about to be delivered and must go on.
+    let signal = if status >> 16 == 0 { libc::WSTOPSIG(status) } else { 0 };
+    Wait::Stopped { signal }
+}
+
+impl Pauser {
+    /// Holds no thread yet.
+    pub fn new() -> Self {
+        Pauser::default()
+    }
+
+    /// Stops the thread `tid`, waiting `bound_ns` at the most. On success it is held
+    /// until [`Pauser::resume`].
+    pub fn pause(&mut self, tid: i32, bound_ns: u64) -> Result<(), PauseError> {
+        self.collect_late();
+        if self.late.contains(&tid) {
+            return Err(PauseError::Late);
+        }
+        self.seize(tid)?;
+        self.await_stop(tid, clock::now_ns() + bound_ns)
+    }
+
+    /// Stops all of `tids` together: asks every one first, so that they stop within
+    /// microseconds of each other. Returns how many are held.
+    pub fn pause_all(&mut self, tids: &[i32], bound_ns: u64) -> usize {
+        self.collect_late();
+        let seized: Vec<i32> =
+            tids.iter().copied().filter(|tid| self.seize(*tid).is_ok()).collect();
+        let deadline = clock::now_ns() + bound_ns;
+        seized.into_iter().filter(|tid| self.await_stop(*tid, deadline).is_ok()).count()
+    }
+
+    fn seize(&mut self, tid: i32) -> Result<(), PauseError> {
+        let denied = |code| if code == libc::ESRCH { PauseError::Gone } else { PauseError::Denied };
+        ptrace(libc::PTRACE_SEIZE, tid, 0).map_err(denied)?;
+        if let Err(code) = ptrace(libc::PTRACE_INTERRUPT, tid, 0) {
+            // It died in between: nothing is left to let go.
+            poll_stop(tid);
+            return Err(denied(code));
+        }
+        Ok(())
+    }
+
+    fn await_stop(&mut self, tid: i32, deadline: u64) -> Result<(), PauseError> {
+        let mut tries = 0;
+        loop {
+            match poll_stop(tid) {
+                Wait::Stopped { signal } => {
+                    self.held.push((tid, signal));
+                    return Ok(());
+                }
+                Wait::Gone => return Err(PauseError::Gone),
+                Wait::NotYet => {}
+            }
+            let now = clock::now_ns();
+            if now >= deadline {
+                self.late.push(tid);
+                return Err(PauseError::Late);
+            }
+            // A running thread stops within some microseconds; on one processor it needs
+            // ours to get there.
+            tries += 1;
+            if tries < 20 {
+                std::thread::yield_now();
+            } else {
+                clock::sleep_until(deadline.min(now + 30_000));
+            }
+        }
+    }
+
+    /// Lets every held thread go on.
+    pub fn resume(&mut self) {
+        for (tid, signal) in self.held.drain(..) {
+            // A thread that was killed meanwhile cannot be detached, nor need it be.
+            let _ = ptrace(libc::PTRACE_DETACH, tid, signal as usize);
+        }
+    }
+
+    /// The threads held now.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Lets go of threads that stopped after we had given up waiting. Call it often.
+    pub fn collect_late(&mut self) {
+        self.late.retain(|tid| match poll_stop(*tid) {
+            Wait::NotYet => true,
+            Wait::Gone => false,
+            Wait::Stopped { signal } => {
+                let _ = ptrace(libc::PTRACE_DETACH, *tid, signal as usize);
+                false
+            }
+        });
+    }
+}
+
+impl Drop for Pauser {
+    fn drop(&mut self) {
+        self.resume();
+        // What is still on its way to a stop is detached by the kernel when we end, but
+        // not while we live on: give it a moment.
+        let deadline = clock::now_ns() + 20_000_000;
+        while !self.late.is_empty() && clock::now_ns() < deadline {
+            self.collect_late();
+            clock::sleep_until(clock::now_ns() + 200_000);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A process by its id: what `/proc` says of it.
+
+use super::{maps, threads};
+use crate::elf::Elf;
+use crate::modules::{Mapping, Module};
+use crate::{Arch, Memory, ReadError, os::ProcessMemory};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a process cannot be looked at.
+#[derive(Debug)]
+pub enum OpenError {
+    /// There is no process of that id.
+    NoSuchProcess,
+    /// It has ended and waits to be collected by its parent.
+    Zombie,
+    /// It is a kernel thread and has no memory of its own.
+    KernelThread,
+    /// The system does not let us look; [`super::diagnose`] tells why.
+    Denied,
+    /// Another failure of the system.
+    Io(std::io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::NoSuchProcess => write!(f, "there is no such process"),
+            OpenError::Zombie => {
+                write!(f, "it has ended and only waits for its parent to collect its exit status")
+            }
+            OpenError::KernelThread => write!(f, "it is a kernel thread"),
+            OpenError::Denied => write!(f, "no permission"),
+            OpenError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A live process.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id in our pid namespace.
+    pub pid: i32,
+    proc_dir: PathBuf,
+    /// Its memory.
+    pub memory: ProcessMemory,
+    /// When it started, in clock ticks since boot: with the pid it names the process.
+    pub started: u64,
+}
+
+impl Process {
+    /// Opens the process `pid` and makes sure that its memory can be read.
+    pub fn open(pid: i32) -> Result<Process, OpenError> {
+        let proc_dir = PathBuf::from(format!("/proc/{pid}"));
+        let stat = std::fs::read(proc_dir.join("stat")).map_err(io_error)?;
+        let started = stat_field(&stat, 22).ok_or(OpenError::NoSuchProcess)?;
+        let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+        if matches!(state, Some(b'Z' | b'X')) {
+            return Err(OpenError::Zombie);
+        }
+        let mut process =
+            Process { pid, memory: ProcessMemory::new(pid, Arch::LE64), proc_dir, started };
+        let mappings = process.mappings()?;
+        let Some(first) = mappings.iter().find(|mapping| mapping.read) else {
+            // An empty map is a kernel thread's, or one of a process on its way out.
+            return Err(match std::fs::read_link(process.proc_dir.join("exe")) {
+                Ok(_) => OpenError::Zombie,
+                Err(_) => OpenError::KernelThread,
+            });
+        };
+        match process.memory.read_some(first.start, &mut [0; 4]) {
+            Err(ReadError::Denied(_)) => return Err(OpenError::Denied),
+            Err(ReadError::Gone) => return Err(OpenError::NoSuchProcess),
+            Err(ReadError::Os(code)) => {
+                return Err(OpenError::Io(std::io::Error::from_raw_os_error(code)));
+            }
+            _ => {}
+        }
+        let executable = maps::modules(&mappings, &process.proc_dir).into_iter().next();
+        if let Some(arch) = executable.as_ref().and_then(Elf::open).and_then(|elf| elf.arch()) {
+            process.memory = ProcessMemory::new(pid, arch);
+        }
+        Ok(process)
+    }
+
+    /// `/proc/PID`.
+    pub fn proc_dir(&self) -> &std::path::Path {
+        &self.proc_dir
+    }
+
+    /// All mappings, in order of address.
+    pub fn mappings(&self) -> Result<Vec<Mapping>, OpenError> {
+        let text = std::fs::read(self.proc_dir.join("maps")).map_err(io_error)?;
+        Ok(maps::parse(&String::from_utf8_lossy(&text)))
+    }
+
+    /// The executable and the libraries, the executable first where it can be told.
+    pub fn modules(&self) -> Result<Vec<Module>, OpenError> {
+        let mut modules = maps::modules(&self.mappings()?, &self.proc_dir);
+        if let Some(exe) = self.exe() {
+            let exe = exe.trim_end_matches(" (deleted)").to_owned();
+            modules.sort_by_key(|module| module.path != exe);
+        }
+        Ok(modules)
+    }
+
+    /// The path of its executable, as the kernel names it.
+    pub fn exe(&self) -> Option<String> {
+        let link = std::fs::read_link(self.proc_dir.join("exe")).ok()?;
+        Some(link.to_string_lossy().into_owned())
+    }
+
+    /// Its arguments, the program's name first.
+    pub fn arguments(&self) -> Vec<String> {
+        let text = std::fs::read(self.proc_dir.join("cmdline")).unwrap_or_default();
+        let text = text.strip_suffix(&[0]).unwrap_or(&text);
+        if text.is_empty() {
+            return Vec::new();
+        }
+        text.split(|byte| *byte == 0)
+            .map(|part| String::from_utf8_lossy(part).into_owned())
+            .collect()
+    }
+
+    /// Its parent's id.
+    pub fn parent(&self) -> Option<i32> {
+        let stat = std::fs::read(self.proc_dir.join("stat")).ok()?;
+        stat_field(&stat, 4).map(|ppid| ppid as i32)
+    }
+
+    /// Its thread ids.
+    pub fn thread_ids(&self, into: &mut Vec<i32>) -> std::io::Result<()> {
+        threads::list(&self.proc_dir, into)
+    }
+
+    /// The id of the process that traces it (a debugger, strace), if one does.
+    pub fn tracer(&self) -> Option<i32> {
+        let status = std::fs::read_to_string(self.proc_dir.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+        line.trim().parse().ok().filter(|pid| *pid != 0)
+    }
+
+    /// A path of the target's, as we can open it: through its root directory, so that
+    /// containers and chroots resolve.
+    pub fn path_here(&self, path: &str) -> PathBuf {
+        self.proc_dir.join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// False once the process has ended or its id was given to another.
+    pub fn is_alive(&self) -> bool {
+        let Ok(stat) = std::fs::read(self.proc_dir.join("stat")) else { return false };
+        let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+        stat_field(&stat, 22) == Some(self.started) && !matches!(state, Some(b'Z' | b'X'))
+    }
+}
+
+fn io_error(error: std::io::Error) -> OpenError {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => OpenError::NoSuchProcess,
+        Some(libc::EPERM | libc::EACCES) => OpenError::Denied,
+        _ => OpenError::Io(error),
+    }
+}
+
+/// Field `number` (from 1, as proc(5) counts) of `/proc/PID/stat`, for numbers above 3.
+fn stat_field(stat: &[u8], number: usize) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+    rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ourselves() {
+        let process = Process::open(std::process::id() as i32).expect("our own process");
+        assert!(process.is_alive());
+        assert_eq!(process.memory.arch(), Arch::LE64);
+        let modules = process.modules().expect("modules");
+        let exe = std::env::current_exe().expect("exe");
+        assert_eq!(modules[0].path, exe.to_string_lossy());
+        assert!(Elf::open(&modules[0]).is_some_and(|elf| elf.section(".data").is_some()));
+        assert!(matches!(Process::open(i32::MAX), Err(OpenError::NoSuchProcess)));
+        assert!(matches!(Process::open(-1), Err(OpenError::NoSuchProcess)));
+    }
+}

@@ -129,6 +129,18 @@ impl Batch {
     }
 }
 
+/// Reads `batch` region by region: for memories that have nothing better.
+pub fn read_one_by_one(memory: &dyn crate::Memory, batch: &mut Batch) {
+    let (regions, buffer) = batch.unread();
+    let mut at = 0;
+    for region in regions {
+        let bytes = &mut buffer[at..at + region.length];
+        region.got = memory.read_some(region.address, bytes).unwrap_or(0);
+        at += region.length;
+    }
+    batch.mark_read();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

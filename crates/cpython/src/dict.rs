@@ -1,0 +1,213 @@
+//! Dictionaries of every version, and the attributes of instances.
+
+use crate::object::{BadObject, Objects, flags};
+
+type Result<T> = std::result::Result<T, BadObject>;
+
+/// The most entries of one dictionary that are looked at.
+const MAX_ENTRIES: u64 = 1 << 20;
+
+/// Where a dictionary's entries are and how they look.
+struct Entries {
+    at: u64,
+    count: u64,
+    stride: u32,
+    key: u32,
+    /// Offset of the value in an entry, or the array that holds the values.
+    value: Values,
+}
+
+enum Values {
+    InEntry(u32),
+    Array(u64),
+}
+
+impl Objects<'_> {
+    /// Calls `visit` with each key and value (both objects) until it returns false.
+    pub fn for_each_item(&self, dict: u64, visit: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
+        let entries = self.entries(dict)?;
+        self.walk(&entries, visit)
+    }
+
+    /// The value of the string key `name`.
+    pub fn dict_get(&self, dict: u64, name: &str) -> Result<Option<u64>> {
+        self.find(&self.entries(dict)?, name)
+    }
+
+    /// The attribute `name` in an instance's own dictionary.
+    pub fn attribute(&self, object: u64, name: &str) -> Result<Option<u64>> {
+        let type_ = self.type_of(object)?;
+        let type_flags = self.type_flags(type_)?;
+        let version = self.layout.version;
+        let word = u64::from(self.layout.arch.pointer);
+        if version.at_least(3, 11) && type_flags & flags::MANAGED_DICT != 0 {
+            return self.managed_attribute(object, type_, type_flags, name);
+        }
+        let offset = self.field(type_, self.layout.object.tp_dictoffset)? as i64;
+        if offset <= 0 {
+            // Negative offsets count from the end of objects of variable size.
+            return Ok(None);
+        }
+        let dict = self.memory.ptr(object.wrapping_add(offset as u64 & !(word - 1)))?;
+        if dict == 0 { Ok(None) } else { self.dict_get(dict, name) }
+    }
+
+    /// 3.11: `PyDictValues *` at word -4 and the dictionary at -3; 3.12: one tagged word
+    /// at -3; 3.13 and later: the dictionary at -3 (-1 where there is no GIL) and the
+    /// values in the object (Include/internal/pycore_object.h).
+    fn managed_attribute(&self, object: u64, type_: u64, type_flags: u64, name: &str) -> Result<Option<u64>> {
+        let version = self.layout.version;
+        let word = u64::from(self.layout.arch.pointer);
+        let before = |words: u64| object.wrapping_sub(words * word);
+        let (dict, values) = if version.at_least(3, 13) {
+            let dict = self.memory.ptr(before(if self.layout.free_threaded { 1 } else { 3 }))?;
+            let inline = if type_flags & flags::INLINE_VALUES != 0 {
+                let size = self.field(type_, self.layout.object.tp_basicsize)?;
+                let values = object.wrapping_add(size);
+                // _dictvalues: capacity, size, embedded, valid: a byte each, then values.
+                let valid = self.memory.uint(values.wrapping_add(3), 1)? != 0;
+                if valid { values.wrapping_add(word) } else { 0 }
+            } else {
+                0
+            };
+            (dict, inline)
+        } else if version.at_least(3, 12) {
+            let tagged = self.memory.ptr(before(3))?;
+            if tagged & 1 == 1 { (0, tagged.wrapping_add(1)) } else { (tagged, 0) }
+        } else {
+            (self.memory.ptr(before(3))?, self.memory.ptr(before(4))?)
+        };
+        if dict != 0 {
+            return self.dict_get(dict, name);
+        }
+        let keys = self.layout.object.ht_cached_keys.ok_or(BadObject::Unexpected("a class"))?;
+        let keys = self.field(type_, keys)?;
+        if values == 0 || keys == 0 {
+            return Ok(None);
+        }
+        let mut entries = self.keys(keys)?;
+        entries.value = Values::Array(values);
+        self.find(&entries, name)
+    }
+
+    fn find(&self, entries: &Entries, name: &str) -> Result<Option<u64>> {
+        let mut found = None;
+        self.walk(entries, &mut |key, value| {
+            let same = self.text(key, name.len() + 1).is_ok_and(|text| text == name);
+            if same {
+                found = Some(value);
+            }
+            !same
+        })?;
+        Ok(found)
+    }
+
+    fn walk(&self, entries: &Entries, visit: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
+        let arch = self.layout.arch;
+        let stride = u64::from(entries.stride);
+        let mut next = 0;
+        while next < entries.count {
+            let some = (entries.count - next).min(4096);
+            let bytes = self.memory.bytes(entries.at.wrapping_add(next * stride), (some * stride) as usize)?;
+            let values = match entries.value {
+                Values::InEntry(_) => Vec::new(),
+                Values::Array(at) => {
+                    let word = arch.word();
+                    self.memory.bytes(at.wrapping_add(next * word as u64), some as usize * word)?
+                }
+            };
+            for i in 0..some as usize {
+                let entry = i * entries.stride as usize;
+                let key = arch.ptr(&bytes, entry + entries.key as usize).unwrap_or(0);
+                let value = match entries.value {
+                    Values::InEntry(offset) => arch.ptr(&bytes, entry + offset as usize),
+                    Values::Array(_) => arch.ptr(&values, i * arch.word()),
+                };
+                let value = value.unwrap_or(0);
+                if key != 0 && value != 0 && !visit(key, value) {
+                    return Ok(());
+                }
+            }
+            next += some;
+        }
+        Ok(())
+    }
+
+    fn entries(&self, dict: u64) -> Result<Entries> {
+        let layout = &self.layout.object;
+        if let Some(mask) = layout.dict_mask {
+            // Before 3.3 (Include/dictobject.h): an open hash table of {hash, key, value}.
+            let mask = self.field(dict, mask)? & if self.layout.arch.pointer == 8 && !self.mask_is_wide() { 0xffff_ffff } else { u64::MAX };
+            let word = u32::from(self.layout.arch.pointer);
+            return Ok(Entries {
+                at: self.field(dict, layout.dict_keys)?,
+                count: checked(mask.wrapping_add(1))?,
+                stride: 3 * word,
+                key: word,
+                value: Values::InEntry(2 * word),
+            });
+        }
+        let mut entries = self.keys(self.field(dict, layout.dict_keys)?)?;
+        if let Some(offset) = layout.dict_values {
+            let values = self.field(dict, offset)?;
+            if values != 0 {
+                // Split table. 3.13 and later have a word of header in front of the
+                // values; before, they begin at once (Include/internal/pycore_dict.h).
+                let header = if self.layout.version.at_least(3, 13) { 8 } else { 0 };
+                entries.value = Values::Array(values.wrapping_add(header));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// `ma_mask` is an int up to 2.4, a `Py_ssize_t` from 2.5 on (PEP 353).
+    fn mask_is_wide(&self) -> bool {
+        self.layout.version.at_least(2, 5)
+    }
+
+    /// The entries behind a `PyDictKeysObject`.
+    fn keys(&self, keys: u64) -> Result<Entries> {
+        let arch = self.layout.arch;
+        let word = arch.word();
+        let version = self.layout.version;
+        let head = self.memory.bytes(keys, 5 * word)?;
+        let number = |index: usize| arch.ptr(&head, index * word).unwrap_or(0);
+        let general = |at: u64, count: u64| -> Result<Entries> {
+            let word = word as u32;
+            Ok(Entries { at, count: checked(count)?, stride: 3 * word, key: word, value: Values::InEntry(2 * word) })
+        };
+        if !version.at_least(3, 6) {
+            // Objects/dictobject.c, 3.3 to 3.5: refcnt, size, lookup, usable, entries.
+            return general(keys.wrapping_add(4 * word as u64), number(1));
+        }
+        if !version.at_least(3, 11) {
+            // Objects/dict-common.h, 3.6 to 3.10: refcnt, size, lookup, usable, nentries,
+            // indices; an index takes as many bytes as the size needs.
+            let size = checked(number(1))?;
+            let width = match size {
+                0..=0xff => 1,
+                0x100..=0xffff => 2,
+                _ => 4,
+            };
+            return general(keys.wrapping_add(5 * word as u64 + size * width), number(4));
+        }
+        // Include/internal/pycore_dict.h, 3.11 and later: refcnt; log2_size,
+        // log2_index_bytes, kind: a byte each; (a mutex;) version; usable; nentries.
+        let at = |index: usize| head.get(word + index).copied().unwrap_or(0);
+        let (index_bytes, kind) = (at(1), at(2));
+        if index_bytes > 40 {
+            return Err(BadObject::Unexpected("dictionary keys"));
+        }
+        let count = number(3);
+        let start = keys.wrapping_add(4 * word as u64).wrapping_add(1 << index_bytes);
+        if kind == 0 {
+            return general(start, count);
+        }
+        let word = word as u32;
+        Ok(Entries { at: start, count: checked(count)?, stride: 2 * word, key: 0, value: Values::InEntry(word) })
+    }
+}
+
+fn checked(count: u64) -> Result<u64> {
+    if count <= MAX_ENTRIES { Ok(count) } else { Err(BadObject::Unexpected("a dictionary")) }
+}

@@ -1,0 +1,545 @@
+//! Where things are in the structs of one CPython: data, not types.
+//!
+//! A [`Layout`] holds the offsets that the readers need, in bytes. CPython 3.13 and later
+//! publish most of them in the target ([`debug_offsets`]); the rest, and all of the
+//! older versions', comes from the tables in `layouts/` ([`table`]).
+
+pub mod debug_offsets;
+pub mod table;
+
+use crate::version::Version;
+use debug_offsets::DebugOffsets;
+use remote::Arch;
+use std::fmt;
+use table::Table;
+
+/// The offsets of one version on one architecture.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The version they are of.
+    pub version: Version,
+    /// Built with `--disable-gil`.
+    pub free_threaded: bool,
+    /// Word size and byte order.
+    pub arch: Arch,
+    /// `_PyRuntimeState`, 3.7 and later.
+    pub runtime: Runtime,
+    /// `PyInterpreterState`.
+    pub interpreter: Interpreter,
+    /// `PyThreadState`.
+    pub thread: Thread,
+    /// `struct _gil_runtime_state`: `last_holder`, `locked`; 3.12 and later.
+    pub gil: Option<(u32, u32)>,
+    /// `_PyInterpreterFrame` or, up to 3.10, `PyFrameObject`.
+    pub frame: Frame,
+    /// `PyCodeObject`.
+    pub code: Code,
+    /// Strings.
+    pub text: Text,
+    /// Objects, types and dictionaries.
+    pub object: Object,
+}
+
+/// Offsets in `_PyRuntimeState`.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// `interpreters.head`.
+    pub interpreters_head: Option<u32>,
+    /// `gilstate.tstate_current` (3.7 to 3.11): the thread state that holds the GIL.
+    pub tstate_current: Option<u32>,
+    /// `gilstate.autoInterpreterState`: the main interpreter.
+    pub auto_interpreter: Option<u32>,
+}
+
+/// Offsets in `PyInterpreterState`.
+#[derive(Debug, Clone)]
+pub struct Interpreter {
+    /// The next interpreter.
+    pub next: u32,
+    /// Its number (3.7 and later).
+    pub id: Option<u32>,
+    /// The first thread state.
+    pub threads_head: u32,
+    /// `sys.modules`.
+    pub modules: Option<u32>,
+    /// Pointer to its GIL (3.12 and later).
+    pub gil: Option<u32>,
+    /// A number that changes whenever a code object dies (3.14 and later).
+    pub code_generation: Option<u32>,
+    /// `gc.collecting` (3.9 and later), an int.
+    pub collecting: Option<u32>,
+}
+
+/// Offsets in `PyThreadState`.
+#[derive(Debug, Clone)]
+pub struct Thread {
+    /// Its size.
+    pub size: u32,
+    /// The next thread state.
+    pub next: u32,
+    /// Its interpreter.
+    pub interp: u32,
+    /// The current frame; in 3.11 and 3.12 the C frame that points to it.
+    pub frame: u32,
+    /// Where the C frame (3.11, 3.12) points to the current frame.
+    pub cframe_current: Option<u32>,
+    /// `pthread_self()`, an unsigned long.
+    pub thread_id: u32,
+    /// The system's thread id (3.11 and later).
+    pub native_thread_id: Option<u32>,
+    /// The newest chunk of the data stack (3.11 and later).
+    pub chunk: Option<u32>,
+    /// Attached, detached or suspended: an int (3.13 and later).
+    pub state: Option<u32>,
+    /// The `_status` bit field (3.12 and later).
+    pub status: Option<u32>,
+    /// Non-zero while it holds the GIL (3.15 and later), an int.
+    pub holds_gil: Option<u32>,
+    /// Non-zero while it waits for the GIL (3.15 and later), an int.
+    pub gil_requested: Option<u32>,
+}
+
+/// How the instruction that a frame is at is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasti {
+    /// `f_lasti`, an int: bytes into the bytecode (up to 3.9).
+    Bytes,
+    /// `f_lasti`, an int: instructions of two bytes (3.10).
+    Instructions,
+    /// A pointer into the code object (3.11 and later).
+    Pointer,
+}
+
+/// Offsets in a frame.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Frames are objects on the heap (up to 3.10), not entries of a data stack.
+    pub heap: bool,
+    /// The caller's frame.
+    pub previous: u32,
+    /// The code object.
+    pub code: u32,
+    /// The bits of `code` that are not part of the pointer.
+    pub tag_mask: u64,
+    /// The current instruction.
+    pub lasti: u32,
+    /// What `lasti` holds.
+    pub lasti_kind: Lasti,
+    /// Who owns the frame: a byte (3.11 and later).
+    pub owner: Option<u32>,
+    /// Index of the thread-local bytecode (free-threaded 3.14 and later), an i32.
+    pub tlbc_index: Option<u32>,
+    /// The fields lie in this range of offsets.
+    pub span: (u32, u32),
+}
+
+/// Owners of this number and above are the interpreter's own frames and are not shown:
+/// `FRAME_OWNED_BY_CSTACK` is 3 in 3.12 and 3.13, in 3.14 `FRAME_OWNED_BY_INTERPRETER` is
+/// 3 and CSTACK 4, in 3.15 INTERPRETER is 3 (Include/internal/pycore_frame.h,
+/// pycore_interpframe_structs.h).
+pub const FIRST_HIDDEN_OWNER: u8 = 3;
+
+/// How lines are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// `co_lnotab` with unsigned line steps (before 3.6).
+    LnotabUnsigned,
+    /// `co_lnotab` with signed line steps (3.6 to 3.9).
+    Lnotab,
+    /// `co_linetable` of PEP 626 (3.10).
+    Pep626,
+    /// Location table of PEP 657 (3.11 and later).
+    Locations,
+}
+
+/// Offsets in `PyCodeObject`.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// Its size up to the bytecode.
+    pub size: u32,
+    /// `co_filename`.
+    pub filename: u32,
+    /// `co_name`.
+    pub name: u32,
+    /// `co_qualname` (3.11 and later).
+    pub qualname: Option<u32>,
+    /// `co_lnotab` or `co_linetable`.
+    pub linetable: u32,
+    /// `co_firstlineno`, an int.
+    pub firstlineno: u32,
+    /// `co_consts`.
+    pub consts: Option<u32>,
+    /// `co_code`, an object (up to 3.10), or `co_code_adaptive`, the bytes themselves.
+    pub bytecode: u32,
+    /// `co_tlbc` (free-threaded 3.14 and later).
+    pub tlbc: Option<u32>,
+    /// `co_version` (3.11 and later): a number given once, an unsigned int.
+    pub version: Option<u32>,
+    /// How its lines are stored.
+    pub lines: LineFormat,
+}
+
+/// Offsets in strings.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// Whether `str` has the flexible representation (3.3 and later).
+    pub flexible: bool,
+    /// Length in characters.
+    pub length: u32,
+    /// The state bits, 32 of them.
+    pub state: u32,
+    /// Where the kind begins in the state: `compact` and `ascii` follow its three bits.
+    pub kind_shift: u32,
+    /// The hash.
+    pub hash: u32,
+    /// Characters of an ASCII string.
+    pub ascii_data: u32,
+    /// Characters of any other compact string.
+    pub compact_data: u32,
+    /// Pointer to the characters of all others.
+    pub data: u32,
+    /// `ob_size` of bytes (and of `str` in Python 2).
+    pub bytes_size: u32,
+    /// The bytes.
+    pub bytes_data: u32,
+}
+
+/// Offsets in objects.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// `ob_type`.
+    pub ob_type: u32,
+    /// `tp_name`.
+    pub tp_name: u32,
+    /// `tp_flags`.
+    pub tp_flags: u32,
+    /// `tp_basicsize`.
+    pub tp_basicsize: u32,
+    /// `tp_dictoffset`.
+    pub tp_dictoffset: u32,
+    /// `ht_cached_keys` (3.3 and later).
+    pub ht_cached_keys: Option<u32>,
+    /// `md_dict` of a module.
+    pub md_dict: u32,
+    /// `ma_keys`, or `ma_table` before 3.3.
+    pub dict_keys: u32,
+    /// `ma_values` (3.3 and later).
+    pub dict_values: Option<u32>,
+    /// `ma_mask` (before 3.3).
+    pub dict_mask: Option<u32>,
+    /// The digits of an int, or the value of a Python 2 int.
+    pub int_digits: u32,
+    /// `lv_tag` (3.12 and later) or `ob_size`.
+    pub int_size: u32,
+}
+
+/// A version of which no layout is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// What was asked for, and what is known.
+    pub message: String,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+/// Looks fields up: in what the target publishes first, in the table otherwise.
+struct Source<'a> {
+    published: Option<&'a DebugOffsets>,
+    table: Table,
+    version: Version,
+}
+
+impl Source<'_> {
+    fn table(&self, of: &str, field: &str) -> Option<u32> {
+        self.table.get(of, field)
+    }
+
+    fn first(&self, choices: &[(&str, &str)]) -> Option<u32> {
+        choices.iter().find_map(|(of, field)| self.table(of, field))
+    }
+
+    /// `published` names the field in `_Py_DebugOffsets`, `choices` in the table.
+    fn either(&self, published: (&str, &str), choices: &[(&str, &str)]) -> Option<u32> {
+        match self.published {
+            Some(offsets) => {
+                offsets.get(published.0, published.1).or_else(|| self.first(choices))
+            }
+            None => self.first(choices),
+        }
+    }
+
+    fn need(&self, published: (&str, &str), choices: &[(&str, &str)]) -> Result<u32, Unsupported> {
+        self.either(published, choices).ok_or_else(|| Unsupported {
+            message: format!("no offset of {published:?} is known for CPython {}", self.version),
+        })
+    }
+}
+
+impl Layout {
+    /// The layout of `version`, with what the target publishes where it does.
+    pub fn new(
+        version: Version,
+        free_threaded: bool,
+        arch: Arch,
+        published: Option<&DebugOffsets>,
+    ) -> Result<Layout, Unsupported> {
+        let known = Table::for_version(
+            version.major,
+            version.minor,
+            version.patch,
+            free_threaded,
+            arch.pointer,
+        );
+        let table = match (known, published) {
+            (Some(table), _) => table,
+            // A version that is newer than this program: what it does not publish is
+            // most likely where its predecessor had it.
+            (None, Some(_)) => Table::newest(free_threaded, arch.pointer),
+            (None, None) => {
+                return Err(Unsupported {
+                    message: format!("CPython {version} ({}-bit) is not known", arch.pointer * 8),
+                });
+            }
+        };
+        let source = Source { published, table, version };
+        Ok(Layout {
+            version,
+            free_threaded,
+            arch,
+            runtime: Runtime {
+                interpreters_head: source.either(
+                    ("runtime_state", "interpreters_head"),
+                    &[("_PyRuntimeState", "interpreters.head")],
+                ),
+                tstate_current: source.table("_PyRuntimeState", "gilstate.tstate_current"),
+                auto_interpreter: source.table("_PyRuntimeState", "gilstate.autoInterpreterState"),
+            },
+            interpreter: interpreter(&source)?,
+            thread: thread(&source)?,
+            gil: gil(&source),
+            frame: frame(&source)?,
+            code: code(&source)?,
+            text: text(&source, free_threaded)?,
+            object: object(&source)?,
+        })
+    }
+}
+
+fn interpreter(source: &Source) -> Result<Interpreter, Unsupported> {
+    const S: &str = "PyInterpreterState";
+    Ok(Interpreter {
+        next: source.need(("interpreter_state", "next"), &[(S, "next")])?,
+        id: source.either(("interpreter_state", "id"), &[(S, "id")]),
+        threads_head: source.need(
+            ("interpreter_state", "threads_head"),
+            &[(S, "threads.head"), (S, "tstate_head")],
+        )?,
+        modules: source.either(
+            ("interpreter_state", "imports_modules"),
+            &[(S, "imports.modules"), (S, "modules")],
+        ),
+        gil: source.either(("interpreter_state", "ceval_gil"), &[(S, "ceval.gil")]),
+        code_generation: source
+            .published
+            .and_then(|offsets| offsets.get("interpreter_state", "code_object_generation")),
+        collecting: source.table(S, "gc.collecting"),
+    })
+}
+
+fn thread(source: &Source) -> Result<Thread, Unsupported> {
+    const S: &str = "PyThreadState";
+    let published = source.published.is_some();
+    let current = [(S, "current_frame"), (S, "cframe"), (S, "frame")];
+    let cframe = if published || source.table(S, "current_frame").is_some() {
+        None
+    } else {
+        source.table(S, "cframe").and(source.first(&[("_PyCFrame", "current_frame")]))
+    };
+    // 3.10 has a C frame too, which does not lead to the frames.
+    let frame = match source.table(S, "frame") {
+        Some(frame) if !published => frame,
+        _ => source.need(("thread_state", "current_frame"), &current)?,
+    };
+    Ok(Thread {
+        size: source.need(("thread_state", "size"), &[(S, "size")])?,
+        next: source.need(("thread_state", "next"), &[(S, "next")])?,
+        interp: source.need(("thread_state", "interp"), &[(S, "interp")])?,
+        frame,
+        cframe_current: cframe,
+        thread_id: source.need(("thread_state", "thread_id"), &[(S, "thread_id")])?,
+        native_thread_id: source
+            .either(("thread_state", "native_thread_id"), &[(S, "native_thread_id")]),
+        chunk: source.either(("thread_state", "datastack_chunk"), &[(S, "datastack_chunk")]),
+        state: source.table(S, "state"),
+        status: source.either(("thread_state", "status"), &[(S, "_status")]),
+        holds_gil: source.published.and_then(|offsets| offsets.get("thread_state", "holds_gil")),
+        gil_requested: source
+            .published
+            .and_then(|offsets| offsets.get("thread_state", "gil_requested")),
+    })
+}
+
+fn gil(source: &Source) -> Option<(u32, u32)> {
+    if !source.version.at_least(3, 12) {
+        return None;
+    }
+    let field = |name| source.table("struct _gil_runtime_state", name);
+    Some((field("last_holder")?, field("locked")?))
+}
+
+fn frame(source: &Source) -> Result<Frame, Unsupported> {
+    const S: &str = "_PyInterpreterFrame";
+    const H: &str = "PyFrameObject";
+    let heap = !source.version.at_least(3, 11);
+    let version = source.version;
+    let previous = source.need(("interpreter_frame", "previous"), &[(S, "previous"), (H, "f_back")])?;
+    let code = source.need(
+        ("interpreter_frame", "executable"),
+        &[(S, "f_executable"), (S, "f_code"), (H, "f_code")],
+    )?;
+    let lasti = source.need(
+        ("interpreter_frame", "instr_ptr"),
+        &[(S, "instr_ptr"), (S, "prev_instr"), (H, "f_lasti")],
+    )?;
+    let owner = source.either(("interpreter_frame", "owner"), &[(S, "owner")]);
+    let tlbc_index = source
+        .published
+        .filter(|offsets| offsets.free_threaded && version.at_least(3, 14))
+        .and_then(|offsets| offsets.get("interpreter_frame", "tlbc_index"))
+        .filter(|offset| *offset != 0);
+    let fields = [Some((previous, 8)), Some((code, 8)), Some((lasti, 8)), owner.map(|at| (at, 1)), tlbc_index.map(|at| (at, 4))];
+    let used = fields.iter().flatten();
+    let span = used.fold((u32::MAX, 0), |(low, high), (at, size)| (low.min(*at), high.max(at + size)));
+    Ok(Frame {
+        heap,
+        previous,
+        code,
+        // Stack references carry a tag in the low bits of pointers from 3.14 on
+        // (Include/internal/pycore_stackref.h).
+        tag_mask: if version.at_least(3, 14) { 3 } else { 0 },
+        lasti,
+        lasti_kind: match (version.major, version.minor) {
+            (2, _) | (3, ..=9) => Lasti::Bytes,
+            (3, 10) => Lasti::Instructions,
+            _ => Lasti::Pointer,
+        },
+        owner: owner.filter(|_| !heap),
+        tlbc_index,
+        span,
+    })
+}
+
+fn code(source: &Source) -> Result<Code, Unsupported> {
+    const S: &str = "PyCodeObject";
+    let version = source.version;
+    Ok(Code {
+        size: source.need(("code_object", "size"), &[(S, "size")])?,
+        filename: source.need(("code_object", "filename"), &[(S, "co_filename")])?,
+        name: source.need(("code_object", "name"), &[(S, "co_name")])?,
+        qualname: source.either(("code_object", "qualname"), &[(S, "co_qualname")]),
+        linetable: source.need(
+            ("code_object", "linetable"),
+            &[(S, "co_linetable"), (S, "co_lnotab")],
+        )?,
+        firstlineno: source.need(("code_object", "firstlineno"), &[(S, "co_firstlineno")])?,
+        consts: source.table(S, "co_consts"),
+        bytecode: source.need(
+            ("code_object", "co_code_adaptive"),
+            &[(S, "co_code_adaptive"), (S, "co_code")],
+        )?,
+        tlbc: source
+            .published
+            .filter(|offsets| offsets.free_threaded)
+            .and_then(|offsets| offsets.get("code_object", "co_tlbc"))
+            .filter(|offset| *offset != 0),
+        version: source.table(S, "co_version"),
+        lines: match (version.major, version.minor) {
+            (2, _) | (3, ..=5) => LineFormat::LnotabUnsigned,
+            (3, ..=9) => LineFormat::Lnotab,
+            (3, 10) => LineFormat::Pep626,
+            _ => LineFormat::Locations,
+        },
+    })
+}
+
+fn text(source: &Source, free_threaded: bool) -> Result<Text, Unsupported> {
+    const A: &str = "PyASCIIObject";
+    const U: &str = "PyUnicodeObject";
+    let version = source.version;
+    let bytes = [("PyBytesObject", "ob_sval"), ("PyStringObject", "ob_sval")];
+    Ok(Text {
+        flexible: version.at_least(3, 3),
+        length: source.need(("unicode_object", "length"), &[(A, "length"), (U, "length")])?,
+        state: source.either(("unicode_object", "state"), &[(A, "state")]).unwrap_or(0),
+        // Two bits of `interned` come first; free-threaded builds give it a byte from
+        // 3.14 on (Include/cpython/unicodeobject.h).
+        kind_shift: if free_threaded && version.at_least(3, 14) { 8 } else { 2 },
+        hash: source.first(&[(A, "hash"), (U, "hash")]).unwrap_or(0),
+        ascii_data: source
+            .either(("unicode_object", "asciiobject_size"), &[(A, "size")])
+            .unwrap_or(0),
+        compact_data: source
+            .either(
+                ("unicode_object", "compactunicodeobject_size"),
+                &[("PyCompactUnicodeObject", "size")],
+            )
+            .unwrap_or(0),
+        data: source.first(&[(U, "data"), (U, "str")]).unwrap_or(0),
+        bytes_size: source.need(("bytes_object", "ob_size"), &[("PyVarObject", "ob_size")])?,
+        bytes_data: source.need(("bytes_object", "ob_sval"), &bytes)?,
+    })
+}
+
+fn object(source: &Source) -> Result<Object, Unsupported> {
+    const T: &str = "PyTypeObject";
+    let ob_type = source.need(("pyobject", "ob_type"), &[("PyObject", "ob_type")])?;
+    Ok(Object {
+        ob_type,
+        tp_name: source.need(("type_object", "tp_name"), &[(T, "tp_name")])?,
+        tp_flags: source.need(("type_object", "tp_flags"), &[(T, "tp_flags")])?,
+        tp_basicsize: source.need(("type_object", "tp_basicsize"), &[(T, "tp_basicsize")])?,
+        tp_dictoffset: source.need(("type_object", "tp_dictoffset"), &[(T, "tp_dictoffset")])?,
+        ht_cached_keys: source.either(
+            ("heap_type_object", "ht_cached_keys"),
+            &[("PyHeapTypeObject", "ht_cached_keys")],
+        ),
+        // PyModuleObject begins with its dictionary in every version
+        // (Objects/moduleobject.c, Include/internal/pycore_moduleobject.h).
+        md_dict: source
+            .table("PyModuleObject", "md_dict")
+            .unwrap_or(ob_type + u32::from(source.word())),
+        dict_keys: source.need(
+            ("dict_object", "ma_keys"),
+            &[("PyDictObject", "ma_keys"), ("PyDictObject", "ma_table")],
+        )?,
+        dict_values: source
+            .either(("dict_object", "ma_values"), &[("PyDictObject", "ma_values")]),
+        dict_mask: source.table("PyDictObject", "ma_mask"),
+        int_digits: source.need(
+            ("long_object", "ob_digit"),
+            &[
+                ("PyIntObject", "ob_ival"),
+                ("PyLongObject", "long_value.ob_digit"),
+                ("PyLongObject", "ob_digit"),
+            ],
+        )?,
+        int_size: source.need(
+            ("long_object", "lv_tag"),
+            &[("PyLongObject", "long_value.lv_tag"), ("PyVarObject", "ob_size")],
+        )?,
+    })
+}
+
+impl Source<'_> {
+    fn word(&self) -> u8 {
+        // ob_type is the second word of every object but a free-threaded one's, whose
+        // tables name md_dict.
+        self.table("PyObject", "ob_type").map_or(8, |at| at as u8)
+    }
+}

@@ -1,0 +1,107 @@
+//! Interpreters, their thread states, and the names that `threading` gave to threads.
+
+use crate::layout::Layout;
+use crate::object::Objects;
+use remote::{Memory, ReadError};
+use std::collections::HashMap;
+
+/// More interpreters or threads than this are not followed.
+const MAX_INTERPRETERS: usize = 4096;
+const MAX_THREADS: usize = 65_536;
+
+/// One thread state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadState {
+    /// Its address.
+    pub address: u64,
+    /// Its interpreter's address.
+    pub interpreter: u64,
+    /// `pthread_self()`.
+    pub pthread_id: u64,
+    /// The system's thread id as the target sees it (3.11 and later).
+    pub native_id: Option<u64>,
+}
+
+/// The interpreters listed from the variable at `head` on. A list that changed while it
+/// was read may come out short; it is read again at the next occasion.
+pub fn interpreters(memory: &dyn Memory, layout: &Layout, head: u64) -> Result<Vec<u64>, ReadError> {
+    let mut found = Vec::new();
+    let mut next = memory.ptr(head)?;
+    while next != 0 && found.len() < MAX_INTERPRETERS && !found.contains(&next) {
+        found.push(next);
+        match memory.ptr(next.wrapping_add(u64::from(layout.interpreter.next))) {
+            Ok(address) => next = address,
+            Err(ReadError::Fault { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// The thread states of the interpreter at `interpreter`, newest first.
+pub fn thread_states(
+    memory: &dyn Memory,
+    layout: &Layout,
+    interpreter: u64,
+    into: &mut Vec<ThreadState>,
+) -> Result<(), ReadError> {
+    let arch = layout.arch;
+    let thread = &layout.thread;
+    let mut next = memory.ptr(interpreter.wrapping_add(u64::from(layout.interpreter.threads_head)))?;
+    let from = into.len();
+    let mut bytes = vec![0; thread.size.min(4096) as usize];
+    while next != 0 && into.len() - from < MAX_THREADS {
+        let read = memory.read(next, &mut bytes);
+        match read {
+            Ok(()) => {}
+            Err(ReadError::Fault { .. }) => break,
+            Err(error) => return Err(error),
+        }
+        let ptr = |offset: u32| arch.ptr(&bytes, offset as usize).unwrap_or(0);
+        if ptr(thread.interp) != interpreter {
+            // It was freed while we came to it.
+            break;
+        }
+        into.push(ThreadState {
+            address: next,
+            interpreter,
+            pthread_id: ptr(thread.thread_id),
+            native_id: thread.native_thread_id.map(ptr),
+        });
+        next = ptr(thread.next);
+        // A circle: the list is bounded, and short lists are looked through.
+        if into[from..].len() < 512 && into[from..].iter().any(|known| known.address == next) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The names of the threads that `threading` of this interpreter knows, by the identifier
+/// that `threading.get_ident()` gives (the pthread id). Empty where `threading` has not
+/// been imported.
+pub fn names(objects: Objects, interpreter: u64) -> HashMap<u64, String> {
+    read_names(objects, interpreter).unwrap_or_default()
+}
+
+fn read_names(objects: Objects, interpreter: u64) -> Option<HashMap<u64, String>> {
+    let layout = objects.layout;
+    let modules = objects.field(interpreter, layout.interpreter.modules?).ok()?;
+    let threading = objects.dict_get(modules, "threading").ok()??;
+    let dict = objects.field(threading, layout.object.md_dict).ok()?;
+    let active = objects.dict_get(dict, "_active").ok()??;
+    let attributes: &[&str] =
+        if layout.version.major == 2 { &["_Thread__name", "_name"] } else { &["_name", "name"] };
+    let mut found = HashMap::new();
+    let visit = &mut |ident: u64, thread: u64| {
+        let name = attributes.iter().find_map(|name| objects.attribute(thread, name).ok()?);
+        let ident = objects.small_int(ident);
+        if let (Ok(ident), Some(Ok(name))) = (ident, name.map(|name| objects.text(name, 256))) {
+            found.insert(ident as u64, name);
+        }
+        true
+    };
+    // What was read before a change of the dictionary interrupted it is still true.
+    let _ = objects.for_each_item(active, visit);
+    Some(found)
+}

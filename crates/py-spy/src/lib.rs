@@ -1,1 +1,5 @@
-//! py-spy
+//! py-spy: what any Python process is doing, without touching it.
+
+pub mod error;
+pub mod sampler;
+pub mod target;

@@ -9,13 +9,16 @@
 //! `size` is the struct's `sizeof`; a C member that is itself called `size` is `size_`. Offsets are in
 //! bytes. A field that a version does not have is absent.
 //!
-//! A file holds for the patch releases that [`ENTRIES`] says. Within a minor version CPython has moved
-//! fields in patch releases a few times. The headers of every release from 2.3.1 to 3.12.6 were compared, and of later ones 3.13.0, .5, .15, .18, 3.14.6, .8, .10 and
-//! 3.15.0, .2. Two moves matter: 3.7.4 (`_PyRuntimeState` grew before `ceval` and `gilstate`) and
-//! 3.13.13 (`datastack_cached_chunk` at the end of `PyThreadState`, with which `_PyThreadStateImpl` begins).
+//! A file holds for the patch releases that [`ENTRIES`] says. CPython has moved fields in patch
+//! releases a few times. The headers of the releases from 2.3.1 to 3.12.6 were compared (all but some
+//! last security fixes: 3.5.10, 3.6.12 to .14, and what came after 3.9.20, 3.10.15 and 3.11.10), and of
+//! later ones 3.13.0, .5, .15, .18, 3.14.6, .8, .10 and 3.15.0, .2. Two moves matter: 3.7.4
+//! (`_PyRuntimeState` grew before `ceval` and `gilstate`) and 3.13.13 (`datastack_cached_chunk` at the
+//! end of `PyThreadState`, with which `_PyThreadStateImpl` begins).
 //!
-//! The files are for the Linux ABI of their folder: structs with platform types inside (`pthread_mutex_t`, `long`, `wchar_t`) differ elsewhere, and debug builds (`Py_TRACE_REFS`)
-//! start every object with two more words.
+//! The files are for the Linux ABI of their folder: structs with platform types inside
+//! (`pthread_mutex_t`, `long`) differ elsewhere, and in debug builds up to 3.12 (`Py_TRACE_REFS`, which
+//! `Py_DEBUG` implied up to 3.7) every object starts with two more words.
 
 use std::ops::RangeInclusive;
 

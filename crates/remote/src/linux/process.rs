@@ -156,6 +156,16 @@ impl Process {
     }
 }
 
+/// How long ago the process `pid` was started.
+pub fn age(pid: i32) -> Option<std::time::Duration> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    // Clock ticks are hundredths of a second on every Linux (USER_HZ).
+    let started = stat_field(&stat, 22)? as f64 / 100.0;
+    std::time::Duration::try_from_secs_f64((uptime - started).max(0.0)).ok()
+}
+
 fn io_error(error: std::io::Error) -> OpenError {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => OpenError::NoSuchProcess,

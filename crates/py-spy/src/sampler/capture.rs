@@ -1,0 +1,193 @@
+//! A copy of what a sample needs, and what it says about each thread.
+
+use super::codes::{Codes, Resolved};
+use super::predict::{GAP, Predictor, Step};
+use super::roster::{Look, Roster};
+use super::trie::Call;
+use crate::target::Target;
+use cpython::Objects;
+use cpython::frames::RawFrame;
+use remote::{Batch, Memory, ReadError};
+
+/// Reads that one walk may take beyond the first. A stack of a million frames that is
+/// seen for the first time takes some dozens, because each reads further ahead.
+const MAX_ROUNDS: usize = 20_000;
+
+/// The buffers of one sample, reused for the next.
+#[derive(Debug, Default)]
+pub struct Capture {
+    batch: Batch,
+    frames: Vec<RawFrame>,
+    calls: Vec<Call>,
+    /// Frames whose code object is not known.
+    unknown: usize,
+    holders: Vec<u64>,
+    look: Option<Look>,
+}
+
+/// What a copy shows of one thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Captured {
+    /// A stack whose innermost frame is at `frame`.
+    Stack {
+        /// Its address.
+        frame: u64,
+    },
+    /// It changed while it was read.
+    Torn {
+        /// The address of the innermost frame that was seen, 0 if none.
+        frame: u64,
+    },
+    /// It runs no Python code.
+    Empty,
+    /// It has ended.
+    Gone,
+}
+
+impl Capture {
+    /// Asks for all that the `threads` need by their last samples.
+    pub fn begin(&mut self, target: &Target, roster: &Roster, codes: &Codes, threads: &[usize]) {
+        let layout = &target.runtime.layout;
+        self.batch.clear();
+        roster.request(target, &mut self.batch);
+        for thread in threads {
+            let Some(entry) = roster.threads.get(*thread) else { continue };
+            entry.predictor.request(layout, &entry.state, &mut self.batch);
+            for code in entry.predictor.codes() {
+                codes.request(layout, *code, &mut self.batch);
+            }
+        }
+        self.batch.coalesce(GAP);
+    }
+
+    /// Reads all of it.
+    pub fn read(&mut self, target: &Target, roster: &Roster, codes: &mut Codes) -> Result<(), ReadError> {
+        target.process.memory.read_batch(&mut self.batch)?;
+        let look = roster.look(target, &self.batch, &mut self.holders);
+        codes.new_batch(look.generation);
+        self.look = Some(look);
+        Ok(())
+    }
+
+    /// What the copy says about all threads together.
+    pub fn look(&self) -> Look {
+        self.look.unwrap_or(Look { changed: false, generation: None })
+    }
+
+    /// The thread states that held a GIL.
+    pub fn holders(&self) -> &[u64] {
+        &self.holders
+    }
+
+    /// The frames of the last thread asked for, innermost first.
+    pub fn frames(&self) -> &[RawFrame] {
+        &self.frames
+    }
+
+    /// The same as calls, if [`Capture::is_whole`].
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Whether the code objects of all frames are known.
+    pub fn is_whole(&self) -> bool {
+        self.unknown == 0 && self.calls.len() == self.frames.len()
+    }
+
+    /// Interprets the copy of one thread, reading on where it is not complete.
+    pub fn thread(
+        &mut self,
+        target: &Target,
+        roster: &mut Roster,
+        codes: &mut Codes,
+        thread: usize,
+    ) -> Result<Captured, ReadError> {
+        let layout = &target.runtime.layout;
+        let memory = &target.process.memory;
+        self.frames.clear();
+        self.calls.clear();
+        self.unknown = 0;
+        let Some(entry) = roster.threads.get_mut(thread) else { return Ok(Captured::Gone) };
+        let Some(head) = Predictor::head(layout, &entry.state, &self.batch) else {
+            return Ok(Captured::Gone);
+        };
+        let mut frame = entry.predictor.current_frame(layout, head, &mut self.batch);
+        if frame.is_none() {
+            self.batch.coalesce(GAP);
+            memory.read_batch(&mut self.batch)?;
+            frame = entry.predictor.current_frame(layout, head, &mut self.batch);
+        }
+        let Some(first) = frame else { return Ok(Captured::Torn { frame: 0 }) };
+        if first == 0 {
+            return Ok(Captured::Empty);
+        }
+        entry.predictor.begin();
+        let mut next = first;
+        let mut rounds = 0;
+        loop {
+            match entry.predictor.walk(layout, &mut self.batch, &mut next, &mut self.frames) {
+                Step::Complete => break,
+                Step::More if rounds < MAX_ROUNDS => {}
+                _ => {
+                    entry.predictor.forget_recent();
+                    return Ok(Captured::Torn { frame: first });
+                }
+            }
+            rounds += 1;
+            self.batch.coalesce(0);
+            memory.read_batch(&mut self.batch)?;
+        }
+        let word = layout.arch.word() as u64;
+        entry.predictor.learn(layout, head, |chunk| memory.ptr(chunk.wrapping_add(word)).ok());
+        entry.predictor.set_codes(&self.frames);
+        if self.frames.is_empty() {
+            return Ok(Captured::Empty);
+        }
+        if self.resolve(target, codes) == Resolved::Unread {
+            for i in 0..self.frames.len() {
+                codes.request(layout, self.frames[i].code, &mut self.batch);
+            }
+            self.batch.coalesce(GAP);
+            memory.read_batch(&mut self.batch)?;
+            if self.resolve(target, codes) == Resolved::Unread {
+                return Ok(Captured::Torn { frame: first });
+            }
+        }
+        if self.calls.len() + self.unknown < self.frames.len() {
+            return Ok(Captured::Torn { frame: first });
+        }
+        Ok(Captured::Stack { frame: first })
+    }
+
+    /// Turns frames into calls. Unread where something must be read first; the calls of
+    /// torn frames are left out.
+    fn resolve(&mut self, target: &Target, codes: &mut Codes) -> Resolved {
+        let layout = &target.runtime.layout;
+        self.calls.clear();
+        self.unknown = 0;
+        let mut worst = Resolved::New;
+        for frame in &self.frames {
+            match codes.resolve(&target.process.memory, layout, frame, &self.batch) {
+                Resolved::Call(call) => self.calls.push(call),
+                Resolved::New => self.unknown += 1,
+                Resolved::Torn => {}
+                Resolved::Unread => worst = Resolved::Unread,
+            }
+        }
+        worst
+    }
+
+    /// Reads the code objects that are not known. The thread must stand still.
+    pub fn load_codes(&mut self, target: &Target, codes: &mut Codes) {
+        let layout = &target.runtime.layout;
+        let objects = Objects { memory: &target.process.memory, layout };
+        for i in 0..self.frames.len() {
+            let frame = self.frames[i];
+            let known = codes.resolve(objects.memory, layout, &frame, &self.batch);
+            if known == Resolved::New {
+                codes.load(objects, frame.code);
+            }
+        }
+        self.resolve(target, codes);
+    }
+}

@@ -1,0 +1,345 @@
+//! Takes samples: copies first, interprets after, and believes only what was witnessed.
+//!
+//! ```text
+//!  predict   which regions each wanted thread needs, by its last sample
+//!  copy      all of them in one read
+//!  interpret walk the copies; go back to the target for what the prediction missed
+//!  judge     a witnessed path is accepted; an unknown one is tried again a few times,
+//!            then read with its thread paused, and so witnessed
+//! ```
+
+mod activity;
+mod capture;
+mod codes;
+mod predict;
+mod roster;
+mod trie;
+
+pub use codes::CodeId;
+pub use roster::{Entry, Roster};
+pub use trie::{Call, NodeId};
+
+use crate::error::Error;
+use crate::target::Target;
+use activity::Activity;
+use capture::{Capture, Captured};
+use codes::Codes;
+use cpython::CodeInfo;
+use remote::os::{Pauser, clock};
+use remote::{Memory, ReadError};
+use trie::Trie;
+
+/// When threads are paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// A thread whose stack is unknown, for as long as it takes to read it.
+    Witness,
+    /// Never.
+    NonBlocking,
+    /// All threads, for each sample.
+    Blocking,
+}
+
+/// What to sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// When to pause.
+    pub policy: Policy,
+    /// Threads that wait as well.
+    pub idle: bool,
+    /// Only threads that hold a GIL.
+    pub gil_only: bool,
+}
+
+/// One thread's stack at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// Index into [`Roster::threads`].
+    pub thread: usize,
+    /// Its stack.
+    pub stack: NodeId,
+    /// It computes (or wants to).
+    pub active: bool,
+    /// It holds the GIL.
+    pub gil: bool,
+}
+
+/// How the samples so far came about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Stacks that could not be trusted and were left out.
+    pub dropped: u64,
+    /// Stacks that needed more than one try.
+    pub retried: u64,
+    /// Of these, how many showed a torn copy.
+    pub torn: u64,
+    /// Stacks that were read with their thread paused.
+    pub paused: u64,
+    /// How long threads were paused, in nanoseconds.
+    pub paused_ns: u64,
+    /// Pauses that were refused or came too late.
+    pub pause_failed: u64,
+}
+
+/// Tries without a pause before one with.
+const TRIES: usize = 8;
+/// The longest wait for a thread to stop.
+const PAUSE_BOUND_NS: u64 = 2_000_000;
+/// Threads may be paused for this much of the time, and a little at once at the start.
+const PAUSE_SHARE: u64 = 10;
+const PAUSE_START_NS: u64 = 100_000_000;
+
+/// Samples one process.
+pub struct Sampler {
+    /// What is sampled.
+    pub target: Target,
+    /// Its threads.
+    pub roster: Roster,
+    /// How the samples came about.
+    pub counters: Counters,
+    options: Options,
+    codes: Codes,
+    trie: Trie,
+    activity: Activity,
+    capture: Capture,
+    pauser: Pauser,
+    /// Another tracer holds the process, or pausing is forbidden.
+    cannot_pause: bool,
+    started_ns: u64,
+    samples: Vec<Sampled>,
+    wanted: Vec<usize>,
+    unsure: Vec<(usize, u64)>,
+}
+
+impl Sampler {
+    /// Prepares to sample `target`.
+    pub fn new(target: Target, options: Options) -> Result<Sampler, Error> {
+        let mut sampler = Sampler {
+            roster: Roster::default(),
+            counters: Counters::default(),
+            options,
+            codes: Codes::default(),
+            trie: Trie::new(),
+            activity: Activity::default(),
+            capture: Capture::default(),
+            pauser: Pauser::new(),
+            cannot_pause: options.policy == Policy::NonBlocking || target.process.tracer().is_some(),
+            started_ns: clock::now_ns(),
+            samples: Vec::new(),
+            wanted: Vec::new(),
+            unsure: Vec::new(),
+            target,
+        };
+        let pid = sampler.target.process.pid;
+        sampler.roster.refresh(&sampler.target).map_err(|error| Error::read(pid, error))?;
+        Ok(sampler)
+    }
+
+    /// The stacks of the last sample.
+    pub fn samples(&self) -> &[Sampled] {
+        &self.samples
+    }
+
+    /// The steps of a stack, innermost first.
+    pub fn steps(&self, stack: NodeId) -> impl Iterator<Item = Call> + '_ {
+        self.trie.steps(stack)
+    }
+
+    /// The parent of a stack and the step from there; `None` for the empty one.
+    pub fn step(&self, stack: NodeId) -> Option<(NodeId, Call)> {
+        self.trie.step(stack)
+    }
+
+    /// What a step's code object is.
+    pub fn code(&self, id: CodeId) -> Option<&CodeInfo> {
+        self.codes.info(id)
+    }
+
+    /// True where threads could not be paused even if that were wanted.
+    pub fn cannot_pause(&self) -> bool {
+        self.cannot_pause && self.options.policy != Policy::NonBlocking
+    }
+
+    /// Takes one sample of all threads that the options ask for. An error means that
+    /// there will be no more.
+    pub fn sample(&mut self) -> Result<&[Sampled], ReadError> {
+        self.samples.clear();
+        self.pauser.collect_late();
+        self.choose();
+        let blocking = self.options.policy == Policy::Blocking && !self.cannot_pause;
+        let began = clock::now_ns();
+        if blocking {
+            let tids: Vec<i32> = self.roster.threads.iter().filter_map(|entry| entry.tid).collect();
+            let held = self.pauser.pause_all(&tids, PAUSE_BOUND_NS);
+            self.counters.paused += held as u64;
+            self.counters.pause_failed += (tids.len() - held) as u64;
+        }
+        let result = self.sample_chosen(blocking);
+        if blocking {
+            self.pauser.resume();
+            self.counters.paused_ns += clock::now_ns() - began;
+        }
+        result?;
+        Ok(&self.samples)
+    }
+
+    /// Which threads to read: those that compute, or all.
+    fn choose(&mut self) {
+        self.wanted.clear();
+        self.activity.update(&mut self.roster.threads);
+        for thread in 0..self.roster.threads.len() {
+            if self.options.idle || self.activity.is_running(thread) {
+                self.wanted.push(thread);
+            }
+        }
+    }
+
+    fn sample_chosen(&mut self, standing: bool) -> Result<(), ReadError> {
+        for _ in 0..3 {
+            self.capture.begin(&self.target, &self.roster, &self.codes, &self.wanted);
+            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            if !self.capture.look().changed {
+                break;
+            }
+            // Threads came or went: take note of them, and read again.
+            if self.roster.refresh(&self.target)? {
+                self.choose();
+            }
+        }
+        self.unsure.clear();
+        for i in 0..self.wanted.len() {
+            let thread = self.wanted[i];
+            if self.options.gil_only && !self.holds_gil(thread) {
+                continue;
+            }
+            let captured = self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            match captured {
+                Captured::Empty => {}
+                Captured::Gone => self.roster.threads[thread].last = None,
+                Captured::Stack { .. } if standing => self.settle(thread, true)?,
+                Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
+                    Some(stack) if self.capture.is_whole() => self.accept(thread, stack),
+                    _ => self.unsure.push((thread, frame)),
+                },
+                Captured::Torn { frame } => {
+                    self.counters.torn += 1;
+                    self.unsure.push((thread, frame));
+                }
+            }
+        }
+        for i in 0..self.unsure.len() {
+            let (thread, frame) = self.unsure[i];
+            self.make_sure(thread, frame)?;
+        }
+        Ok(())
+    }
+
+    fn holds_gil(&self, thread: usize) -> bool {
+        let address = self.roster.threads[thread].state.address;
+        self.capture.holders().contains(&address)
+    }
+
+    fn accept(&mut self, thread: usize, stack: NodeId) {
+        let gil = self.holds_gil(thread);
+        if self.options.gil_only && !gil {
+            return;
+        }
+        self.roster.threads[thread].last = Some(stack);
+        let active = self.activity.is_running(thread);
+        self.samples.push(Sampled { thread, stack, active, gil });
+    }
+
+    /// A stack that is not known, or a torn copy: more tries, then a pause.
+    fn make_sure(&mut self, thread: usize, frame: u64) -> Result<(), ReadError> {
+        self.counters.retried += 1;
+        let gil = self.holds_gil(thread);
+        if !gil && !self.activity.is_running(thread) {
+            // It waits, and so does its stack: no need to interrupt it.
+            return self.settle(thread, false);
+        }
+        for _ in 0..TRIES {
+            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
+            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            let captured = self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            // Only what shows the same innermost frame as the first try: otherwise
+            // states that change fast would lose samples to states that last.
+            if let Captured::Stack { frame: now } = captured
+                && now == frame
+                && self.capture.is_whole()
+                && let Some(stack) = self.trie.known(self.capture.calls())
+            {
+                self.accept(thread, stack);
+                return Ok(());
+            }
+        }
+        if self.cannot_pause {
+            return self.settle(thread, false);
+        }
+        let Some(tid) = self.roster.threads[thread].tid else { return self.settle(thread, false) };
+        let began = clock::now_ns();
+        if self.counters.paused_ns > PAUSE_START_NS + (began - self.started_ns) / PAUSE_SHARE {
+            self.counters.dropped += 1;
+            return Ok(());
+        }
+        let paused = self.pauser.pause(tid, PAUSE_BOUND_NS);
+        let result = match paused {
+            Ok(()) => self.settle(thread, true),
+            Err(_) => {
+                self.counters.pause_failed += 1;
+                self.counters.dropped += 1;
+                Ok(())
+            }
+        };
+        self.pauser.resume();
+        if paused.is_ok() {
+            self.counters.paused += 1;
+        }
+        self.counters.paused_ns += clock::now_ns() - began;
+        result
+    }
+
+    /// Reads a thread that stands still, or should. `paused` says that we hold it;
+    /// otherwise it must show the same twice.
+    fn settle(&mut self, thread: usize, paused: bool) -> Result<(), ReadError> {
+        let mut before: Option<Vec<cpython::frames::RawFrame>> = None;
+        for _ in 0..4 {
+            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
+            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            match self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)? {
+                Captured::Empty | Captured::Gone => return Ok(()),
+                Captured::Torn { .. } if paused => break,
+                Captured::Torn { .. } => {
+                    before = None;
+                    continue;
+                }
+                Captured::Stack { .. } => {}
+            }
+            if !self.capture.is_whole() {
+                // Code objects that were never seen: the frames hold them alive.
+                self.capture.load_codes(&self.target, &mut self.codes);
+                if paused && self.capture.is_whole() {
+                    let stack = self.trie.witness(self.capture.calls());
+                    self.accept(thread, stack);
+                    return Ok(());
+                }
+                before = Some(self.capture.frames().to_vec());
+                continue;
+            }
+            let same = before.as_deref() == Some(self.capture.frames());
+            if paused || same {
+                let stack = self.trie.witness(self.capture.calls());
+                self.accept(thread, stack);
+                return Ok(());
+            }
+            before = Some(self.capture.frames().to_vec());
+        }
+        self.counters.dropped += 1;
+        Ok(())
+    }
+
+    /// True while the process is there.
+    pub fn is_alive(&self) -> bool {
+        self.target.process.is_alive()
+            && self.target.process.memory.ptr(self.target.runtime.interpreters_head).is_ok()
+    }
+}

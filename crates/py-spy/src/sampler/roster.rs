@@ -1,0 +1,217 @@
+//! The interpreters and threads of the target, and how they are told apart.
+
+use super::predict::Predictor;
+use super::trie::NodeId;
+use crate::target::Target;
+use cpython::threads::{self, ThreadState};
+use cpython::Objects;
+use remote::os::pthread::PthreadIds;
+use remote::os;
+use remote::{Batch, Memory, ReadError};
+use std::collections::HashMap;
+
+/// One Python thread.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its thread state.
+    pub state: ThreadState,
+    /// The system's id of it, in our pid namespace; `None` if that cannot be found out.
+    pub tid: Option<i32>,
+    /// Its name in `threading`.
+    pub name: Option<String>,
+    pub(super) os: Option<os::Thread>,
+    pub(super) predictor: Predictor,
+    /// The last stack that was accepted, for threads that did not run since.
+    pub(super) last: Option<NodeId>,
+}
+
+/// One interpreter.
+#[derive(Debug, Clone, Copy)]
+pub struct InterpreterEntry {
+    /// Its address.
+    pub address: u64,
+    /// The address of its GIL (3.12 and later).
+    gil: Option<u64>,
+    /// Its first thread state when the roster was made.
+    threads_head: u64,
+}
+
+/// Who there is.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// All interpreters, newest first.
+    pub interpreters: Vec<InterpreterEntry>,
+    /// All threads, oldest first within an interpreter, the main interpreter's first.
+    pub threads: Vec<Entry>,
+    head: u64,
+    tids: Vec<i32>,
+    inner: Option<HashMap<i32, i32>>,
+    pthread_ids: PthreadIds,
+    states: Vec<ThreadState>,
+}
+
+impl Roster {
+    /// Reads interpreters and threads anew, keeping what is known of those that are
+    /// still there. True if any came or went.
+    pub fn refresh(&mut self, target: &Target) -> Result<bool, ReadError> {
+        let memory = &target.process.memory;
+        let layout = &target.runtime.layout;
+        self.head = memory.ptr(target.runtime.interpreters_head)?;
+        let addresses = threads::interpreters(memory, layout, target.runtime.interpreters_head)?;
+        self.interpreters.clear();
+        self.states.clear();
+        for address in addresses {
+            let at = |offset: u32| memory.ptr(address.wrapping_add(u64::from(offset)));
+            let gil = layout.interpreter.gil.and_then(|offset| at(offset).ok()).filter(|at| *at != 0);
+            let threads_head = at(layout.interpreter.threads_head).unwrap_or(0);
+            self.interpreters.push(InterpreterEntry { address, gil, threads_head });
+            threads::thread_states(memory, layout, address, &mut self.states)?;
+        }
+        self.states.reverse();
+        let same = self.states.len() == self.threads.len()
+            && self.states.iter().zip(&self.threads).all(|(state, entry)| *state == entry.state);
+        if same {
+            return Ok(false);
+        }
+        let mut old = std::mem::take(&mut self.threads);
+        let states = std::mem::take(&mut self.states);
+        for state in &states {
+            let known = old.iter().position(|entry| entry.state == *state);
+            let entry = match known {
+                Some(at) => old.swap_remove(at),
+                None => Entry {
+                    state: *state,
+                    tid: None,
+                    name: None,
+                    os: None,
+                    predictor: Predictor::default(),
+                    last: None,
+                },
+            };
+            self.threads.push(entry);
+        }
+        self.states = states;
+        self.find_ids(target);
+        self.find_names(target);
+        Ok(true)
+    }
+
+    /// Finds the system's ids of threads that have none yet.
+    fn find_ids(&mut self, target: &Target) {
+        let process = &target.process;
+        if process.thread_ids(&mut self.tids).is_err() {
+            return;
+        }
+        self.inner = os::threads::inner_ids(process.proc_dir(), &self.tids);
+        let inner: Vec<i32> = match &self.inner {
+            Some(map) => map.keys().copied().collect(),
+            None => self.tids.clone(),
+        };
+        // 3.11 does not renew the native ids of a forked child, so they too are checked,
+        // and a process without threads has but one id.
+        let outer = |inner_id: i32| match &self.inner {
+            Some(map) => map.get(&inner_id).copied(),
+            None => Some(inner_id),
+        };
+        let pthreads: Vec<u64> = self.threads.iter().map(|entry| entry.state.pthread_id).collect();
+        self.pthread_ids.learn(&process.memory, &pthreads, &inner);
+        for entry in &mut self.threads {
+            let by_descriptor = || self.pthread_ids.tid(&process.memory, entry.state.pthread_id, &inner);
+            let native = entry.state.native_id.and_then(|id| i32::try_from(id).ok());
+            let native = native.filter(|id| inner.contains(id));
+            let only = || (inner.len() == 1).then(|| inner[0]);
+            let tid = native.or_else(by_descriptor).or_else(only).and_then(outer);
+            if tid != entry.tid || entry.os.is_none() {
+                entry.tid = tid;
+                entry.os = tid.map(|tid| os::Thread::new(process.proc_dir(), tid));
+            }
+        }
+    }
+
+    /// Looks up the names of all threads, each in its own interpreter.
+    pub fn find_names(&mut self, target: &Target) {
+        let objects = Objects { memory: &target.process.memory, layout: &target.runtime.layout };
+        for interpreter in &self.interpreters {
+            let names = threads::names(objects, interpreter.address);
+            for entry in &mut self.threads {
+                if entry.state.interpreter != interpreter.address {
+                    continue;
+                }
+                if let Some(name) = names.get(&entry.state.pthread_id) {
+                    entry.name = Some(name.clone());
+                }
+            }
+        }
+    }
+
+    /// All system thread ids when the roster was last read.
+    pub fn tids(&self) -> &[i32] {
+        &self.tids
+    }
+
+    /// Asks `batch` for what [`Roster::look`] needs.
+    pub fn request(&self, target: &Target, batch: &mut Batch) {
+        let layout = &target.runtime.layout;
+        let word = layout.arch.word();
+        batch.push(target.runtime.interpreters_head, word);
+        if let Some(current) = target.runtime.tstate_current {
+            batch.push(current, word);
+        }
+        for interpreter in &self.interpreters {
+            let at = |offset: u32| interpreter.address.wrapping_add(u64::from(offset));
+            batch.push(at(layout.interpreter.threads_head), word);
+            if let Some(offset) = layout.interpreter.code_generation {
+                batch.push(at(offset), 8);
+            }
+            if let (Some(gil), Some((holder, locked))) = (interpreter.gil, layout.gil) {
+                batch.push(gil.wrapping_add(u64::from(holder)), word);
+                batch.push(gil.wrapping_add(u64::from(locked)), 4);
+            }
+        }
+    }
+
+    /// What a batch says about all threads together.
+    pub fn look(&self, target: &Target, batch: &Batch, holders: &mut Vec<u64>) -> Look {
+        let layout = &target.runtime.layout;
+        let arch = layout.arch;
+        let word = arch.word();
+        let ptr = |at: u64| batch.get(at, word).and_then(|bytes| arch.ptr(bytes, 0));
+        let mut look = Look {
+            changed: ptr(target.runtime.interpreters_head).is_some_and(|head| head != self.head),
+            generation: None,
+        };
+        holders.clear();
+        if let Some(holder) = target.runtime.tstate_current.and_then(ptr) {
+            holders.push(holder);
+        }
+        for interpreter in &self.interpreters {
+            let at = |offset: u32| interpreter.address.wrapping_add(u64::from(offset));
+            look.changed |= ptr(at(layout.interpreter.threads_head)) != Some(interpreter.threads_head);
+            if let Some(offset) = layout.interpreter.code_generation {
+                let generation = batch.get(at(offset), 8).and_then(|bytes| arch.uint(bytes, 0, 8));
+                // A sum of counters that only grow stands still only if all of them do.
+                look.generation = generation.map(|now| now.wrapping_add(look.generation.unwrap_or(0)));
+            }
+            if let (Some(gil), Some((holder, locked))) = (interpreter.gil, layout.gil) {
+                let locked = batch.get(gil.wrapping_add(u64::from(locked)), 4);
+                let locked = locked.and_then(|bytes| arch.i32(bytes, 0));
+                if locked == Some(1)
+                    && let Some(holder) = ptr(gil.wrapping_add(u64::from(holder)))
+                {
+                    holders.push(holder);
+                }
+            }
+        }
+        holders.retain(|holder| *holder != 0);
+        look
+    }
+}
+
+/// What a batch says about all threads together.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Threads or interpreters have come or gone.
+    pub changed: bool,
+    /// The interpreters' count of dead code objects, where they keep one.
+    pub generation: Option<u64>,
+}

@@ -1,0 +1,72 @@
+//! A Python process that we have attached to.
+
+use crate::error::Error;
+use cpython::Runtime;
+use cpython::discover::{self, Landscape, NotFound};
+use remote::os::{OpenError, Process};
+use std::time::{Duration, Instant};
+
+/// A live process and the CPython in it.
+#[derive(Debug)]
+pub struct Target {
+    /// The process.
+    pub process: Process,
+    /// Its interpreter.
+    pub runtime: Runtime,
+}
+
+/// How long a process that has just been started is given to become a Python, and how
+/// long one that already is takes at most to have an interpreter.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Target {
+    /// Attaches to the process `pid`. `fresh` says that we started it ourselves, so that
+    /// what does not look like Python yet may still become one.
+    pub fn attach(pid: i32, fresh: bool) -> Result<Target, Error> {
+        let start = Instant::now();
+        loop {
+            let missing = match Target::try_attach(pid)? {
+                Ok(target) => {
+                    log::debug!(
+                        "process {pid}: CPython {} in {} ({})",
+                        target.runtime.layout.version,
+                        target.runtime.module,
+                        target.runtime.how
+                    );
+                    return Ok(target);
+                }
+                Err(missing) => missing,
+            };
+            let waiting = match &missing {
+                NotFound::NotRunning(_) => true,
+                NotFound::NoPython(_) => fresh || is_young(pid),
+                NotFound::Unsupported(..) => false,
+            };
+            if !waiting || start.elapsed() > PATIENCE {
+                return Err(Error::not_python(pid, missing));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn try_attach(pid: i32) -> Result<Result<Target, NotFound>, Error> {
+        let open = |error: OpenError| Error::open(pid, error);
+        let process = Process::open(pid).map_err(open)?;
+        let mappings = process.mappings().map_err(open)?;
+        let modules = process.modules().map_err(open)?;
+        let landscape =
+            Landscape { memory: &process.memory, modules: &modules, mappings: &mappings };
+        Ok(discover::find(landscape).map(|runtime| Target { process, runtime }))
+    }
+
+    /// The command line, or the executable's path for a process that hides its own.
+    pub fn command(&self) -> String {
+        let arguments = self.process.arguments();
+        if arguments.is_empty() { self.process.exe().unwrap_or_default() } else { arguments.join(" ") }
+    }
+}
+
+/// Started within the last two seconds.
+fn is_young(pid: i32) -> bool {
+    remote::os::process::age(pid).is_some_and(|age| age < Duration::from_secs(2))
+}

@@ -1,6 +1,6 @@
 //! Code objects: read once, kept while they live.
 
-use crate::layout::{Layout, Lasti};
+use crate::layout::{Lasti, Layout};
 use crate::linetable::{self, Position};
 use crate::object::{BadObject, Objects};
 use remote::Batch;
@@ -193,8 +193,12 @@ impl CodeInfo {
         };
         let length = u32::try_from(length).ok().filter(|length| *length < 1 << 30);
         let table = signature.fields[2];
-        let size = arch.ssize(&objects.memory.bytes(table.wrapping_add(u64::from(bytes_size)), arch.word())?, 0);
-        let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_TABLE);
+        let size = arch.ssize(
+            &objects.memory.bytes(table.wrapping_add(u64::from(bytes_size)), arch.word())?,
+            0,
+        );
+        let size =
+            size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_TABLE);
         let size = size.ok_or(BadObject::Unexpected("a line table"))?;
         Ok(CodeInfo {
             address,
@@ -203,7 +207,9 @@ impl CodeInfo {
             first_line: signature.fields[3] as u32,
             start,
             length: length.ok_or(BadObject::Unexpected("bytecode"))?,
-            table: objects.memory.bytes(table.wrapping_add(u64::from(layout.text.bytes_data)), size)?,
+            table: objects
+                .memory
+                .bytes(table.wrapping_add(u64::from(layout.text.bytes_data)), size)?,
             signature,
         })
     }

@@ -55,7 +55,13 @@ impl Objects<'_> {
     /// 3.11: `PyDictValues *` at word -4 and the dictionary at -3; 3.12: one tagged word
     /// at -3; 3.13 and later: the dictionary at -3 (-1 where there is no GIL) and the
     /// values in the object (Include/internal/pycore_object.h).
-    fn managed_attribute(&self, object: u64, type_: u64, type_flags: u64, name: &str) -> Result<Option<u64>> {
+    fn managed_attribute(
+        &self,
+        object: u64,
+        type_: u64,
+        type_flags: u64,
+        name: &str,
+    ) -> Result<Option<u64>> {
         let version = self.layout.version;
         let word = u64::from(self.layout.arch.pointer);
         let before = |words: u64| object.wrapping_sub(words * word);
@@ -108,7 +114,9 @@ impl Objects<'_> {
         let mut next = 0;
         while next < entries.count {
             let some = (entries.count - next).min(4096);
-            let bytes = self.memory.bytes(entries.at.wrapping_add(next * stride), (some * stride) as usize)?;
+            let bytes = self
+                .memory
+                .bytes(entries.at.wrapping_add(next * stride), (some * stride) as usize)?;
             let values = match entries.value {
                 Values::InEntry(_) => Vec::new(),
                 Values::Array(at) => {
@@ -137,7 +145,12 @@ impl Objects<'_> {
         let layout = &self.layout.object;
         if let Some(mask) = layout.dict_mask {
             // Before 3.3 (Include/dictobject.h): an open hash table of {hash, key, value}.
-            let mask = self.field(dict, mask)? & if self.layout.arch.pointer == 8 && !self.mask_is_wide() { 0xffff_ffff } else { u64::MAX };
+            let mask = self.field(dict, mask)?
+                & if self.layout.arch.pointer == 8 && !self.mask_is_wide() {
+                    0xffff_ffff
+                } else {
+                    u64::MAX
+                };
             let word = u32::from(self.layout.arch.pointer);
             return Ok(Entries {
                 at: self.field(dict, layout.dict_keys)?,
@@ -174,7 +187,13 @@ impl Objects<'_> {
         let number = |index: usize| arch.ptr(&head, index * word).unwrap_or(0);
         let general = |at: u64, count: u64| -> Result<Entries> {
             let word = word as u32;
-            Ok(Entries { at, count: checked(count)?, stride: 3 * word, key: word, value: Values::InEntry(2 * word) })
+            Ok(Entries {
+                at,
+                count: checked(count)?,
+                stride: 3 * word,
+                key: word,
+                value: Values::InEntry(2 * word),
+            })
         };
         if !version.at_least(3, 6) {
             // Objects/dictobject.c, 3.3 to 3.5: refcnt, size, lookup, usable, entries.
@@ -204,7 +223,13 @@ impl Objects<'_> {
             return general(start, count);
         }
         let word = word as u32;
-        Ok(Entries { at: start, count: checked(count)?, stride: 2 * word, key: 0, value: Values::InEntry(word) })
+        Ok(Entries {
+            at: start,
+            count: checked(count)?,
+            stride: 2 * word,
+            key: 0,
+            value: Values::InEntry(word),
+        })
     }
 }
 

@@ -45,7 +45,8 @@ pub fn read_frame(layout: &Layout, batch: &Batch, address: u64) -> Option<(RawFr
         ptr(frame.lasti)?
     };
     let owner = frame.owner.and_then(|offset| bytes.get((offset - low) as usize));
-    let tlbc_index = frame.tlbc_index.and_then(|offset| arch.uint(bytes, (offset - low) as usize, 4));
+    let tlbc_index =
+        frame.tlbc_index.and_then(|offset| arch.uint(bytes, (offset - low) as usize, 4));
     let raw = RawFrame {
         address,
         code: ptr(frame.code)? & !frame.tag_mask,

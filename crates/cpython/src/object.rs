@@ -75,7 +75,11 @@ impl Objects<'_> {
             };
         }
         let name = self.type_name(self.type_of(object)?)?;
-        if name == "unicode" { self.old_unicode(object, limit) } else { self.bytes_text(object, limit) }
+        if name == "unicode" {
+            self.old_unicode(object, limit)
+        } else {
+            self.bytes_text(object, limit)
+        }
     }
 
     fn length(&self, object: u64, offset: u32) -> Result<usize> {
@@ -123,7 +127,8 @@ impl Objects<'_> {
         let at = self.field(object, self.layout.text.data)?;
         let probe = self.memory.bytes(at, length.min(8) * 2)?;
         let arch = self.layout.arch;
-        let units: Vec<u64> = (0..probe.len() / 2).filter_map(|i| arch.uint(&probe, i * 2, 2)).collect();
+        let units: Vec<u64> =
+            (0..probe.len() / 2).filter_map(|i| arch.uint(&probe, i * 2, 2)).collect();
         let high = usize::from(!arch.big_endian);
         let wide = units.len() > 1 && units.iter().skip(high).step_by(2).all(|unit| *unit <= 0x10);
         let kind = if wide { 4 } else { 2 };
@@ -150,7 +155,10 @@ impl Objects<'_> {
         if version.major == 2 {
             if name == "int" || name == "bool" {
                 // PyIntObject.ob_ival, a C long.
-                let raw = self.memory.bytes(object.wrapping_add(u64::from(layout.int_digits)), self.layout.arch.word())?;
+                let raw = self.memory.bytes(
+                    object.wrapping_add(u64::from(layout.int_digits)),
+                    self.layout.arch.word(),
+                )?;
                 return self.layout.arch.ssize(&raw, 0).ok_or(BadObject::Unexpected("an int"));
             }
         } else if name != "int" && name != "bool" {
@@ -164,7 +172,8 @@ impl Objects<'_> {
         let layout = &self.layout.object;
         let version = self.layout.version;
         let arch = self.layout.arch;
-        let raw = self.memory.bytes(object.wrapping_add(u64::from(layout.int_size)), arch.word())?;
+        let raw =
+            self.memory.bytes(object.wrapping_add(u64::from(layout.int_size)), arch.word())?;
         let size = arch.ssize(&raw, 0).unwrap_or(0);
         let (count, negative) = if version.at_least(3, 12) {
             ((size as u64 >> 3) as usize, size & 3 == 2)
@@ -177,7 +186,11 @@ impl Objects<'_> {
             return Err(BadObject::Unexpected("an int of 64 bits"));
         }
         // Python 2's longs have their digits where PyIntObject has none: behind ob_size.
-        let at = if version.major == 2 { layout.int_size + u32::from(arch.pointer) } else { layout.int_digits };
+        let at = if version.major == 2 {
+            layout.int_size + u32::from(arch.pointer)
+        } else {
+            layout.int_digits
+        };
         let digits = self.memory.bytes(object.wrapping_add(u64::from(at)), count * bytes)?;
         let mut value: u128 = 0;
         for i in (0..count).rev() {

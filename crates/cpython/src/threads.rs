@@ -24,7 +24,11 @@ pub struct ThreadState {
 
 /// The interpreters listed from the variable at `head` on. A list that changed while it
 /// was read may come out short; it is read again at the next occasion.
-pub fn interpreters(memory: &dyn Memory, layout: &Layout, head: u64) -> Result<Vec<u64>, ReadError> {
+pub fn interpreters(
+    memory: &dyn Memory,
+    layout: &Layout,
+    head: u64,
+) -> Result<Vec<u64>, ReadError> {
     let mut found = Vec::new();
     let mut next = memory.ptr(head)?;
     while next != 0 && found.len() < MAX_INTERPRETERS && !found.contains(&next) {
@@ -47,7 +51,8 @@ pub fn thread_states(
 ) -> Result<(), ReadError> {
     let arch = layout.arch;
     let thread = &layout.thread;
-    let mut next = memory.ptr(interpreter.wrapping_add(u64::from(layout.interpreter.threads_head)))?;
+    let mut next =
+        memory.ptr(interpreter.wrapping_add(u64::from(layout.interpreter.threads_head)))?;
     let from = into.len();
     let mut bytes = vec![0; thread.size.min(4096) as usize];
     while next != 0 && into.len() - from < MAX_THREADS {

@@ -11,6 +11,15 @@ use std::fmt::Write;
 /// backslash stays as it is, as Windows paths are full of them, unless what follows makes it look
 /// like such an escape (`C:\x86`): then it is written `\x5c`. [`unescape`] gives the text back.
 pub fn escape(text: &str) -> Cow<'_, str> {
+    escape_where(text, |c| c == ';' || is_unsafe(c))
+}
+
+/// Like [`escape`], for a terminal or a line of a log: `;` has no meaning there and stays.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escape_where(text, is_unsafe)
+}
+
+fn escape_where(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
     let needs_escape = |&(at, c): &(usize, char)| match c {
         '\\' => escaped_char(&text[at..]).is_some(),
         c => is_unsafe(c),
@@ -54,7 +63,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
 /// plane, so four digits are enough.
 fn is_unsafe(c: char) -> bool {
     matches!(c,
-        ';' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}'
+        '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}'
         | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || c.is_control()
 }

@@ -39,7 +39,7 @@ mod render;
 mod testing;
 mod timeline;
 
-pub use escape::{escape, unescape};
+pub use escape::{escape, printable, unescape};
 pub use fold::{Folded, LabelId, Origin};
 pub use format::{Format, FormatKind, UnknownFormat};
 pub use model::{

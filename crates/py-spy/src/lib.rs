@@ -1,5 +1,9 @@
 //! py-spy: what any Python process is doing, without touching it.
 
+pub mod cli;
+pub mod dump;
 pub mod error;
+pub mod record;
 pub mod sampler;
+mod source;
 pub mod target;

@@ -1,21 +1,31 @@
-//! py-spy
-use py_spy::sampler::*;
-use py_spy::target::Target;
-fn main() {
-    env_logger::init();
-    let pid: i32 = std::env::args().nth(1).unwrap().parse().unwrap();
-    let target = match Target::attach(pid, false) { Ok(t) => t, Err(e) => { eprintln!("Error: {e}"); std::process::exit(1) } };
-    println!("{} {} {}", target.runtime.layout.version, target.runtime.module, target.runtime.how);
-    let layout = target.runtime.layout.clone();
-    let mut s = Sampler::new(target, Options { policy: Policy::Witness, idle: true, gil_only: false }).unwrap();
-    let samples = s.sample().unwrap().to_vec();
-    println!("{:?}", s.counters);
-    for x in samples {
-        let t = &s.roster.threads[x.thread];
-        println!("Thread {:?} {:?} active {} gil {}", t.tid, t.name, x.active, x.gil);
-        for c in s.steps(x.stack) {
-            let i = s.code(c.code).unwrap();
-            println!("   {} ({}:{})", i.name, i.filename, i.position(&layout, c.lasti).line);
+//! The program: parses the command line, runs the command, prints its error.
+
+use clap::Parser;
+use py_spy::cli::{Cli, Command, completions};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    let result = match &cli.command {
+        Command::Record(args) => py_spy::record::run(args),
+        Command::Dump(args) => py_spy::dump::run(args),
+        Command::Completions { shell } => {
+            completions(*shell);
+            Ok(0)
+        }
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            // Paths and names in it may be the target's.
+            for (i, line) in error.to_string().lines().enumerate() {
+                eprintln!("{}{}", if i == 0 { "Error: " } else { "" }, profile::printable(line));
+            }
+            ExitCode::from(error.status())
         }
     }
 }

@@ -62,7 +62,11 @@ impl Target {
     /// The command line, or the executable's path for a process that hides its own.
     pub fn command(&self) -> String {
         let arguments = self.process.arguments();
-        if arguments.is_empty() { self.process.exe().unwrap_or_default() } else { arguments.join(" ") }
+        if arguments.is_empty() {
+            self.process.exe().unwrap_or_default()
+        } else {
+            arguments.join(" ")
+        }
     }
 }
 

@@ -8,8 +8,8 @@
 mod scan;
 mod version;
 
-use crate::layout::debug_offsets::{DebugOffsets, Rejected};
 use crate::layout::Layout;
+use crate::layout::debug_offsets::{DebugOffsets, Rejected};
 use crate::version::Version;
 use remote::elf::{self, Elf};
 use remote::{Mapping, Memory, Module};
@@ -126,7 +126,12 @@ enum Outcome {
     Unsupported(String),
 }
 
-fn in_module(landscape: Landscape, module: &Module, executable: bool, trail: &mut Trail) -> Outcome {
+fn in_module(
+    landscape: Landscape,
+    module: &Module,
+    executable: bool,
+    trail: &mut Trail,
+) -> Outcome {
     let memory = landscape.memory;
     let elf = Elf::open(module);
     if let Some(section) = elf.as_ref().and_then(|elf| elf.section(".PyRuntime")) {
@@ -256,9 +261,8 @@ fn by_version(
         Some(head) => {
             // The runtime struct around the variable tells where its other fields are.
             let base = runtime.interpreters_head.map(|at| head.wrapping_sub(u64::from(at)));
-            let current = current.or_else(|| {
-                Some(base?.wrapping_add(u64::from(layout.runtime.tstate_current?)))
-            });
+            let current = current
+                .or_else(|| Some(base?.wrapping_add(u64::from(layout.runtime.tstate_current?))));
             accept(landscape, module, layout, head, current, "search of its variables", trail)
         }
         None => {

@@ -24,7 +24,10 @@ pub fn of_module(
     }
     let version = of_name(module.name())?;
     // Patch levels of one minor version differ little; the last one is the likeliest.
-    trail.note(format!("{}: version {}.{} by its name only", module.path, version.major, version.minor));
+    trail.note(format!(
+        "{}: version {}.{} by its name only",
+        module.path, version.major, version.minor
+    ));
     Some(version)
 }
 
@@ -33,7 +36,11 @@ fn of_name(name: &str) -> Option<Version> {
     let rest = name.split("python").nth(1)?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let number = rest[..end].trim_matches('.');
-    number.contains('.').then(|| Version::from_number(number)).flatten().map(|version| Version { patch: 99, ..version })
+    number
+        .contains('.')
+        .then(|| Version::from_number(number))
+        .flatten()
+        .map(|version| Version { patch: 99, ..version })
 }
 
 /// Variables larger than this are not searched for a banner.
@@ -46,7 +53,8 @@ fn banner(memory: &dyn Memory, module: &Module) -> Option<Version> {
         let Ok(bytes) = memory.bytes(start, length) else { continue };
         // `3.8.18 (default, ...`: found by the parenthesis, checked by its shape.
         for (at, _) in bytes.windows(2).enumerate().filter(|(_, pair)| pair == b" (") {
-            let from = bytes[..at].iter().rev().take(12).take_while(|byte| is_number(**byte)).count();
+            let from =
+                bytes[..at].iter().rev().take(12).take_while(|byte| is_number(**byte)).count();
             let text = &bytes[at - from..bytes.len().min(at + 200)];
             let until = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
             let before = (at - from).checked_sub(1).map(|i| bytes[i]);

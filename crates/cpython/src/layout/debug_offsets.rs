@@ -121,8 +121,7 @@ impl DebugOffsets {
             .filter_map(|line| line.split_once(": "))
             .flat_map(|(of, fields)| fields.split(' ').map(move |field| (of, field)))
             .collect();
-        let bytes =
-            memory.bytes(address + 24, names.len() * 8).map_err(|_| Rejected::NotThere)?;
+        let bytes = memory.bytes(address + 24, names.len() * 8).map_err(|_| Rejected::NotThere)?;
         let fields =
             names.iter().enumerate().map(|(i, (of, field))| (*of, *field, number(&bytes, i * 8)));
         let offsets = DebugOffsets { version, free_threaded, fields: fields.collect() };
@@ -224,15 +223,20 @@ mod tests {
         let names = FIELDS_3_15.lines().filter_map(|line| line.split_once(": "));
         for (of, fields) in names {
             for field in fields.split(' ') {
-                let bad = published(0x030f_00f0, |s, f, value| {
-                    if (s, f) == (of, field) { 1 << 40 } else { value }
-                });
+                let bad =
+                    published(
+                        0x030f_00f0,
+                        |s, f, value| {
+                            if (s, f) == (of, field) { 1 << 40 } else { value }
+                        },
+                    );
                 assert!(matches!(read(bad), Err(Rejected::Field(_))), "{of}.{field}");
             }
         }
         let cut = published(0x030d_00f0, |_, _, value| value)[..300].to_vec();
         assert_eq!(read(cut).err(), Some(Rejected::NotThere));
-        let zero = published(0x030d_00f0, |_, field, value| if field == "size" { 0 } else { value });
+        let zero =
+            published(0x030d_00f0, |_, field, value| if field == "size" { 0 } else { value });
         assert!(matches!(read(zero), Err(Rejected::Field(_))));
     }
 }

@@ -267,9 +267,7 @@ impl Source<'_> {
     /// `published` names the field in `_Py_DebugOffsets`, `choices` in the table.
     fn either(&self, published: (&str, &str), choices: &[(&str, &str)]) -> Option<u32> {
         match self.published {
-            Some(offsets) => {
-                offsets.get(published.0, published.1).or_else(|| self.first(choices))
-            }
+            Some(offsets) => offsets.get(published.0, published.1).or_else(|| self.first(choices)),
             None => self.first(choices),
         }
     }
@@ -389,7 +387,7 @@ fn gil(source: &Source) -> Option<(u32, u32)> {
     if !source.version.at_least(3, 12) {
         return None;
     }
-    let field = |name| source.table("struct _gil_runtime_state", name);
+    let field = |name| source.table("_gil_runtime_state", name);
     Some((field("last_holder")?, field("locked")?))
 }
 
@@ -398,7 +396,8 @@ fn frame(source: &Source) -> Result<Frame, Unsupported> {
     const H: &str = "PyFrameObject";
     let heap = !source.version.at_least(3, 11);
     let version = source.version;
-    let previous = source.need(("interpreter_frame", "previous"), &[(S, "previous"), (H, "f_back")])?;
+    let previous =
+        source.need(("interpreter_frame", "previous"), &[(S, "previous"), (H, "f_back")])?;
     let code = source.need(
         ("interpreter_frame", "executable"),
         &[(S, "f_executable"), (S, "f_code"), (H, "f_code")],
@@ -413,9 +412,16 @@ fn frame(source: &Source) -> Result<Frame, Unsupported> {
         .filter(|offsets| offsets.free_threaded && version.at_least(3, 14))
         .and_then(|offsets| offsets.get("interpreter_frame", "tlbc_index"))
         .filter(|offset| *offset != 0);
-    let fields = [Some((previous, 8)), Some((code, 8)), Some((lasti, 8)), owner.map(|at| (at, 1)), tlbc_index.map(|at| (at, 4))];
+    let fields = [
+        Some((previous, 8)),
+        Some((code, 8)),
+        Some((lasti, 8)),
+        owner.map(|at| (at, 1)),
+        tlbc_index.map(|at| (at, 4)),
+    ];
     let used = fields.iter().flatten();
-    let span = used.fold((u32::MAX, 0), |(low, high), (at, size)| (low.min(*at), high.max(at + size)));
+    let span =
+        used.fold((u32::MAX, 0), |(low, high), (at, size)| (low.min(*at), high.max(at + size)));
     Ok(Frame {
         heap,
         previous,
@@ -443,10 +449,8 @@ fn code(source: &Source) -> Result<Code, Unsupported> {
         filename: source.need(("code_object", "filename"), &[(S, "co_filename")])?,
         name: source.need(("code_object", "name"), &[(S, "co_name")])?,
         qualname: source.either(("code_object", "qualname"), &[(S, "co_qualname")]),
-        linetable: source.need(
-            ("code_object", "linetable"),
-            &[(S, "co_linetable"), (S, "co_lnotab")],
-        )?,
+        linetable: source
+            .need(("code_object", "linetable"), &[(S, "co_linetable"), (S, "co_lnotab")])?,
         firstlineno: source.need(("code_object", "firstlineno"), &[(S, "co_firstlineno")])?,
         consts: source.table(S, "co_consts"),
         bytecode: source.need(
@@ -518,8 +522,7 @@ fn object(source: &Source) -> Result<Object, Unsupported> {
             ("dict_object", "ma_keys"),
             &[("PyDictObject", "ma_keys"), ("PyDictObject", "ma_table")],
         )?,
-        dict_values: source
-            .either(("dict_object", "ma_values"), &[("PyDictObject", "ma_values")]),
+        dict_values: source.either(("dict_object", "ma_values"), &[("PyDictObject", "ma_values")]),
         dict_mask: source.table("PyDictObject", "ma_mask"),
         int_digits: source.need(
             ("long_object", "ob_digit"),

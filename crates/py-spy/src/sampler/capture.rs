@@ -61,7 +61,12 @@ impl Capture {
     }
 
     /// Reads all of it.
-    pub fn read(&mut self, target: &Target, roster: &Roster, codes: &mut Codes) -> Result<(), ReadError> {
+    pub fn read(
+        &mut self,
+        target: &Target,
+        roster: &Roster,
+        codes: &mut Codes,
+    ) -> Result<(), ReadError> {
         target.process.memory.read_batch(&mut self.batch)?;
         let look = roster.look(target, &self.batch, &mut self.holders);
         codes.new_batch(look.generation);

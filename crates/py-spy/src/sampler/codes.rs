@@ -157,8 +157,7 @@ impl Place {
         }
         let index = frame.tlbc_index as usize;
         let known = self.thread_local.get(index).copied().filter(|start| *start != 0);
-        let lasti =
-            known.and_then(|start| self.info.lasti(layout, frame.instruction, Some(start)));
+        let lasti = known.and_then(|start| self.info.lasti(layout, frame.instruction, Some(start)));
         if lasti.is_some() || index >= 65_536 {
             return lasti;
         }
@@ -171,7 +170,12 @@ impl Place {
 
 /// `co_tlbc` points to a `_PyCodeArray`: a size, then a pointer to the bytecode of each
 /// index (Include/cpython/code.h, 3.14).
-fn thread_local_start(memory: &dyn Memory, layout: &Layout, code: u64, index: usize) -> Option<u64> {
+fn thread_local_start(
+    memory: &dyn Memory,
+    layout: &Layout,
+    code: u64,
+    index: usize,
+) -> Option<u64> {
     let word = layout.arch.word() as u64;
     let array = memory.ptr(code.wrapping_add(u64::from(layout.code.tlbc?))).ok()?;
     let size = memory.ptr(array).ok()?;

@@ -49,6 +49,9 @@ pub struct Options {
     pub idle: bool,
     /// Only threads that hold a GIL.
     pub gil_only: bool,
+    /// The longest wait for a thread to stop, in nanoseconds. One that does not get a
+    /// processor does not stop, and does not change either.
+    pub pause_bound_ns: u64,
 }
 
 /// One thread's stack at one instant.
@@ -83,8 +86,6 @@ pub struct Counters {
 
 /// Tries without a pause before one with.
 const TRIES: usize = 8;
-/// The longest wait for a thread to stop.
-const PAUSE_BOUND_NS: u64 = 2_000_000;
 /// Threads may be paused for this much of the time, and a little at once at the start.
 const PAUSE_SHARE: u64 = 10;
 const PAUSE_START_NS: u64 = 100_000_000;
@@ -123,7 +124,8 @@ impl Sampler {
             activity: Activity::default(),
             capture: Capture::default(),
             pauser: Pauser::new(),
-            cannot_pause: options.policy == Policy::NonBlocking || target.process.tracer().is_some(),
+            cannot_pause: options.policy == Policy::NonBlocking
+                || target.process.tracer().is_some(),
             started_ns: clock::now_ns(),
             samples: Vec::new(),
             wanted: Vec::new(),
@@ -155,6 +157,11 @@ impl Sampler {
         self.codes.info(id)
     }
 
+    /// What it was asked to sample.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
     /// True where threads could not be paused even if that were wanted.
     pub fn cannot_pause(&self) -> bool {
         self.cannot_pause && self.options.policy != Policy::NonBlocking
@@ -170,7 +177,7 @@ impl Sampler {
         let began = clock::now_ns();
         if blocking {
             let tids: Vec<i32> = self.roster.threads.iter().filter_map(|entry| entry.tid).collect();
-            let held = self.pauser.pause_all(&tids, PAUSE_BOUND_NS);
+            let held = self.pauser.pause_all(&tids, self.options.pause_bound_ns);
             self.counters.paused += held as u64;
             self.counters.pause_failed += (tids.len() - held) as u64;
         }
@@ -212,7 +219,8 @@ impl Sampler {
             if self.options.gil_only && !self.holds_gil(thread) {
                 continue;
             }
-            let captured = self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            let captured =
+                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             match captured {
                 Captured::Empty => {}
                 Captured::Gone => self.roster.threads[thread].last = None,
@@ -260,7 +268,8 @@ impl Sampler {
         for _ in 0..TRIES {
             self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            let captured = self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            let captured =
+                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             // Only what shows the same innermost frame as the first try: otherwise
             // states that change fast would lose samples to states that last.
             if let Captured::Stack { frame: now } = captured
@@ -281,7 +290,8 @@ impl Sampler {
             self.counters.dropped += 1;
             return Ok(());
         }
-        let paused = self.pauser.pause(tid, PAUSE_BOUND_NS);
+        let paused = self.pauser.pause(tid, self.options.pause_bound_ns);
+        let stopped = clock::now_ns();
         let result = match paused {
             Ok(()) => self.settle(thread, true),
             Err(_) => {
@@ -293,8 +303,8 @@ impl Sampler {
         self.pauser.resume();
         if paused.is_ok() {
             self.counters.paused += 1;
+            self.counters.paused_ns += clock::now_ns() - stopped;
         }
-        self.counters.paused_ns += clock::now_ns() - began;
         result
     }
 

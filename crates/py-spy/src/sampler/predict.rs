@@ -101,7 +101,8 @@ impl Predictor {
         let bytes = batch.get(state.address.wrapping_add(u64::from(low)), length)?;
         let ptr = |offset: u32| layout.arch.ptr(bytes, (offset - low) as usize);
         let thread = &layout.thread;
-        let same = ptr(thread.interp)? == state.interpreter && ptr(thread.thread_id)? == state.pthread_id;
+        let same =
+            ptr(thread.interp)? == state.interpreter && ptr(thread.thread_id)? == state.pthread_id;
         let chunk = thread.chunk.and_then(ptr).unwrap_or(0);
         same.then_some(Head { frame: ptr(thread.frame)?, chunk })
     }
@@ -178,7 +179,12 @@ impl Predictor {
 
     /// After a walk: learns where the thread's frames are now. `chunk_size` reads the
     /// size of a chunk that was not the newest one before.
-    pub fn learn(&mut self, layout: &Layout, head: Head, chunk_size: impl FnOnce(u64) -> Option<u64>) {
+    pub fn learn(
+        &mut self,
+        layout: &Layout,
+        head: Head,
+        chunk_size: impl FnOnce(u64) -> Option<u64>,
+    ) {
         if head.chunk == 0 {
             return;
         }

@@ -3,10 +3,10 @@
 use super::predict::Predictor;
 use super::trie::NodeId;
 use crate::target::Target;
-use cpython::threads::{self, ThreadState};
 use cpython::Objects;
-use remote::os::pthread::PthreadIds;
+use cpython::threads::{self, ThreadState};
 use remote::os;
+use remote::os::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::HashMap;
 
@@ -62,7 +62,8 @@ impl Roster {
         self.states.clear();
         for address in addresses {
             let at = |offset: u32| memory.ptr(address.wrapping_add(u64::from(offset)));
-            let gil = layout.interpreter.gil.and_then(|offset| at(offset).ok()).filter(|at| *at != 0);
+            let gil =
+                layout.interpreter.gil.and_then(|offset| at(offset).ok()).filter(|at| *at != 0);
             let threads_head = at(layout.interpreter.threads_head).unwrap_or(0);
             self.interpreters.push(InterpreterEntry { address, gil, threads_head });
             threads::thread_states(memory, layout, address, &mut self.states)?;
@@ -116,7 +117,8 @@ impl Roster {
         let pthreads: Vec<u64> = self.threads.iter().map(|entry| entry.state.pthread_id).collect();
         self.pthread_ids.learn(&process.memory, &pthreads, &inner);
         for entry in &mut self.threads {
-            let by_descriptor = || self.pthread_ids.tid(&process.memory, entry.state.pthread_id, &inner);
+            let by_descriptor =
+                || self.pthread_ids.tid(&process.memory, entry.state.pthread_id, &inner);
             let native = entry.state.native_id.and_then(|id| i32::try_from(id).ok());
             let native = native.filter(|id| inner.contains(id));
             let only = || (inner.len() == 1).then(|| inner[0]);
@@ -186,11 +188,13 @@ impl Roster {
         }
         for interpreter in &self.interpreters {
             let at = |offset: u32| interpreter.address.wrapping_add(u64::from(offset));
-            look.changed |= ptr(at(layout.interpreter.threads_head)) != Some(interpreter.threads_head);
+            look.changed |=
+                ptr(at(layout.interpreter.threads_head)) != Some(interpreter.threads_head);
             if let Some(offset) = layout.interpreter.code_generation {
                 let generation = batch.get(at(offset), 8).and_then(|bytes| arch.uint(bytes, 0, 8));
                 // A sum of counters that only grow stands still only if all of them do.
-                look.generation = generation.map(|now| now.wrapping_add(look.generation.unwrap_or(0)));
+                look.generation =
+                    generation.map(|now| now.wrapping_add(look.generation.unwrap_or(0)));
             }
             if let (Some(gil), Some((holder, locked))) = (interpreter.gil, layout.gil) {
                 let locked = batch.get(gil.wrapping_add(u64::from(locked)), 4);

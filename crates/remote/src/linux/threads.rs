@@ -164,7 +164,9 @@ mod tests {
             }
         });
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        let (waiting, waiter) = start(move || { let _ = wait.recv(); });
+        let (waiting, waiter) = start(move || {
+            let _ = wait.recv();
+        });
         let mut tids = Vec::new();
         list(proc_dir, &mut tids).expect("task folder");
         assert!(tids.contains(&spinner) && tids.contains(&waiter));

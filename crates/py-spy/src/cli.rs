@@ -1,0 +1,236 @@
+//! The command line: the flags people know, checked before anything is touched.
+
+use crate::sampler::Policy;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use profile::FormatKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Sampling profiler for Python programs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "py-spy",
+    version,
+    about = "See what any running Python program is doing, without touching it",
+    infer_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Status: 0 done, 1 failed, 2 wrong usage; a program started by us that ends first gives its own status."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record a profile: a flame graph or another format
+    Record(RecordArgs),
+    /// Show the stack of every thread
+    Dump(DumpArgs),
+    /// Print a completion script for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// PID of a running Python program, decimal or 0x hex
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
+    pub pid: Option<i32>,
+
+    /// A program to start and profile, with its arguments (behind --)
+    #[arg(
+        value_name = "PROGRAM",
+        trailing_var_arg = true,
+        conflicts_with = "pid",
+        required_unless_present = "pid"
+    )]
+    pub program: Vec<String>,
+
+    /// Where to write, - for stdout; may be given several times
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Vec<PathBuf>,
+
+    /// Output format: flamegraph, raw, speedscope or chrometrace [default: by the file's ending, else flamegraph]
+    #[arg(short, long, value_name = "FORMAT", ignore_case = true)]
+    pub format: Option<FormatKind>,
+
+    /// How long to record, in seconds (fractions allowed), or "unlimited"
+    #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration, allow_negative_numbers = true)]
+    pub duration: Limit,
+
+    /// Samples a second
+    #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
+    pub rate: f64,
+
+    /// Profile child processes too
+    #[arg(short, long)]
+    pub subprocesses: bool,
+
+    /// Aggregate by a function's first line instead of by line
+    #[arg(short = 'F', long, conflicts_with = "nolineno")]
+    pub function: bool,
+
+    /// Leave line numbers out
+    #[arg(long)]
+    pub nolineno: bool,
+
+    /// Show threads as root frames
+    #[arg(short, long)]
+    pub threads: bool,
+
+    /// Only threads that hold the GIL
+    #[arg(short, long)]
+    pub gil: bool,
+
+    /// Threads that wait as well
+    #[arg(short, long)]
+    pub idle: bool,
+
+    /// Stacks of native extensions
+    #[arg(short, long, conflicts_with = "nonblocking")]
+    pub native: bool,
+
+    /// How reading is made safe.
+    #[command(flatten)]
+    pub pausing: Pausing,
+
+    /// Full paths of source files instead of short ones
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// More detail about how the samples came about
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Whether the target may be paused.
+#[derive(Debug, Args)]
+pub struct Pausing {
+    /// Never pause the program; stacks that cannot be trusted are left out and counted
+    #[arg(long)]
+    pub nonblocking: bool,
+
+    /// Pause the whole program for each sample
+    #[arg(long, conflicts_with = "nonblocking")]
+    pub blocking: bool,
+}
+
+impl Pausing {
+    /// The policy that these flags ask for.
+    pub fn policy(&self) -> Policy {
+        match (self.nonblocking, self.blocking) {
+            (true, _) => Policy::NonBlocking,
+            (_, true) => Policy::Blocking,
+            _ => Policy::Witness,
+        }
+    }
+}
+
+/// Flags of `dump`.
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// PID of a running Python program, decimal or 0x hex; may be given several times
+    #[arg(short, long, value_name = "PID", required_unless_present = "core", value_parser = parse_pid)]
+    pub pid: Vec<i32>,
+
+    /// Read a core file instead of a process
+    #[arg(short, long, value_name = "FILE", conflicts_with = "pid")]
+    pub core: Option<PathBuf>,
+
+    /// Show local variables, more of them when given twice
+    #[arg(short, long, action = ArgAction::Count)]
+    pub locals: u8,
+
+    /// Print JSON
+    #[arg(short, long)]
+    pub json: bool,
+
+    /// Child processes too
+    #[arg(short, long)]
+    pub subprocesses: bool,
+
+    /// Stacks of native extensions
+    #[arg(short, long, conflicts_with = "nonblocking")]
+    pub native: bool,
+
+    /// How reading is made safe.
+    #[command(flatten)]
+    pub pausing: Pausing,
+
+    /// Full paths of source files instead of short ones
+    #[arg(long)]
+    pub full_filenames: bool,
+}
+
+/// How long to record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub Option<Duration>);
+
+fn parse_pid(text: &str) -> Result<i32, String> {
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let number = match hex {
+        Some(digits) => i32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    match number {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("a process id is a positive number, decimal or 0x hex".to_owned()),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Limit, String> {
+    if text.eq_ignore_ascii_case("unlimited") {
+        return Ok(Limit(None));
+    }
+    let seconds: f64 =
+        text.parse().map_err(|_| "a number of seconds or \"unlimited\"".to_owned())?;
+    if !(seconds > 0.0 && seconds <= 1e9) {
+        return Err("a number of seconds above 0 and up to 1e9, or \"unlimited\"".to_owned());
+    }
+    Ok(Limit(Some(Duration::from_secs_f64(seconds))))
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number of samples a second".to_owned())?;
+    if !(rate > 0.0 && rate <= 1e6) {
+        return Err("a number of samples a second above 0 and up to 1000000".to_owned());
+    }
+    Ok(rate)
+}
+
+/// Prints the completion script for `shell`.
+pub fn completions(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "py-spy", &mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_checked() {
+        assert_eq!(parse_pid("0x10"), Ok(16));
+        assert!(
+            parse_pid("-1").is_err()
+                && parse_pid("0").is_err()
+                && parse_pid("99999999999").is_err()
+        );
+        assert_eq!(parse_duration("1.5"), Ok(Limit(Some(Duration::from_millis(1500)))));
+        assert_eq!(parse_duration("unlimited"), Ok(Limit(None)));
+        for bad in ["0", "-1", "NaN", "inf", "1e300", ""] {
+            assert!(parse_duration(bad).is_err() && parse_rate(bad).is_err(), "{bad}");
+        }
+    }
+}

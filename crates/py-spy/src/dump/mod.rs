@@ -1,0 +1,59 @@
+//! `dump`: the stack of every thread, once.
+
+mod json;
+mod snapshot;
+mod text;
+
+use crate::cli::DumpArgs;
+use crate::error::Error;
+use snapshot::Snapshot;
+use std::io::Write;
+
+/// Runs the command.
+pub fn run(args: &DumpArgs) -> Result<u8, Error> {
+    for (asked, what) in [
+        (args.core.is_some(), "reading core files (--core)"),
+        (args.locals > 0, "showing local variables (--locals)"),
+        (args.subprocesses, "child processes (--subprocesses)"),
+        (args.native, "native stacks (--native)"),
+    ] {
+        if asked {
+            return Err(Error::NotYet(what));
+        }
+    }
+    let mut snapshots = Vec::new();
+    let mut failures = Vec::new();
+    for pid in &args.pid {
+        match Snapshot::take(*pid, args.pausing.policy()) {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(error) => failures.push(error),
+        }
+    }
+    print(&snapshots, args).map_err(|error| Error::System("cannot write to stdout", error))?;
+    // With several processes the others are shown before the first failure is told.
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(0) };
+    for other in failures {
+        eprintln!("Error: {other}");
+    }
+    Err(first)
+}
+
+fn print(snapshots: &[Snapshot], args: &DumpArgs) -> std::io::Result<()> {
+    if args.json {
+        if snapshots.is_empty() && !args.pid.is_empty() {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        json::write(snapshots, &mut out)?;
+        return out.flush();
+    }
+    let mut out = anstream::stdout().lock();
+    for (i, snapshot) in snapshots.iter().enumerate() {
+        if i > 0 {
+            writeln!(out)?;
+        }
+        text::write(snapshot, args.full_filenames, &mut out)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,77 @@
+//! A snapshot as text for a person.
+
+use super::snapshot::{FrameView, Snapshot, ThreadView};
+use anstyle::{AnsiColor, Style};
+use profile::printable;
+use std::io::{self, Write};
+
+/// Longer stacks are cut in the middle to this many frames at each end.
+const ENDS: (usize, usize) = (300, 100);
+
+const STRONG: Style = Style::new().bold();
+const NAME: Style = AnsiColor::Green.on_default();
+const ACTIVE: Style = AnsiColor::Red.on_default();
+const FILE: Style = AnsiColor::Cyan.on_default();
+const FAINT: Style = Style::new().dimmed();
+
+/// Writes `snapshot`. Styles are left to `out` to strip where they do not belong.
+pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "Process {STRONG}{}{STRONG:#}: {}", snapshot.pid, printable(&snapshot.command))?;
+    writeln!(
+        out,
+        "Python v{STRONG}{}{STRONG:#} ({})",
+        snapshot.version,
+        printable(&snapshot.executable)
+    )?;
+    for thread in &snapshot.threads {
+        writeln!(out)?;
+        write_thread(thread, full_filenames, out)?;
+    }
+    Ok(())
+}
+
+fn write_thread(thread: &ThreadView, full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {
+    let id = match thread.tid {
+        Some(tid) => tid.to_string(),
+        None => format!("{:#x}", thread.pthread_id),
+    };
+    let (style, status) = match (thread.active, thread.gil) {
+        (true, true) => (ACTIVE, "active+gil"),
+        (true, false) => (ACTIVE, "active"),
+        (false, true) => (ACTIVE, "idle+gil"),
+        (false, false) => (FAINT, "idle"),
+    };
+    write!(out, "Thread {STRONG}{id}{STRONG:#} ({style}{status}{style:#})")?;
+    match &thread.name {
+        Some(name) => writeln!(out, ": \"{}\"", printable(name))?,
+        None => writeln!(out)?,
+    }
+    let frames = &thread.frames;
+    if frames.is_empty() {
+        return writeln!(out, "    {FAINT}(no Python frames){FAINT:#}");
+    }
+    let cut = frames.len().saturating_sub(ENDS.0 + ENDS.1);
+    if cut <= 1 {
+        return write_frames(frames, full_filenames, out);
+    }
+    write_frames(&frames[..ENDS.0], full_filenames, out)?;
+    writeln!(out, "    {FAINT}... {cut} frames omitted ...{FAINT:#}")?;
+    write_frames(&frames[ENDS.0 + cut..], full_filenames, out)
+}
+
+fn write_frames(frames: &[FrameView], full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {
+    for frame in frames {
+        let file = if full_filenames { &frame.filename } else { &frame.short_filename };
+        write!(
+            out,
+            "    {NAME}{}{NAME:#} ({FILE}{}{FILE:#}",
+            printable(&frame.name),
+            printable(file)
+        )?;
+        match frame.position.line {
+            0 => writeln!(out, ")")?,
+            line => writeln!(out, ":{line})")?,
+        }
+    }
+    Ok(())
+}

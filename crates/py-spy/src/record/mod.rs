@@ -1,0 +1,199 @@
+//! `record`: samples into a profile until it is time to end, then writes it.
+
+mod output;
+mod progress;
+mod recorder;
+mod schedule;
+
+use crate::cli::RecordArgs;
+use crate::error::Error;
+use crate::sampler::{Options, Sampler};
+use crate::target::Target;
+use output::Outputs;
+use profile::{Keep, Lines, Style};
+use progress::Progress;
+use recorder::Recorder;
+use remote::ReadError;
+use remote::os::clock;
+use remote::os::signals::Signals;
+use remote::os::spawn::Program;
+use schedule::{Schedule, Tick};
+use std::time::Duration;
+
+/// Why sampling ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Time,
+    Signal,
+    Exit,
+}
+
+/// Runs the command; the status is 0, or that of a program of ours that ended first.
+pub fn run(args: &RecordArgs) -> Result<u8, Error> {
+    for (asked, what) in [
+        (args.native, "native stacks (--native)"),
+        (args.subprocesses, "child processes (--subprocesses)"),
+    ] {
+        if asked {
+            return Err(Error::NotYet(what));
+        }
+    }
+    let style = style(args);
+    let outputs = Outputs::prepare(args)?;
+    let signals =
+        Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
+    let mut program = match args.program.first() {
+        Some(name) => {
+            Some(Program::start(&args.program).map_err(|error| Error::Spawn(name.clone(), error))?)
+        }
+        None => None,
+    };
+    let pid = match (&program, args.pid) {
+        (Some(program), _) => program.pid(),
+        (None, Some(pid)) => pid,
+        (None, None) => return Err(Error::Usage("give a process id (-p) or a program".into())),
+    };
+    let options = Options {
+        policy: args.pausing.policy(),
+        idle: args.idle,
+        gil_only: args.gil,
+        pause_bound_ns: 10_000_000,
+    };
+    let target = match Target::attach(pid, program.is_some()) {
+        Ok(target) => target,
+        // A program that ended before it could be looked at is not our failure.
+        Err(error) => return program.as_mut().and_then(ended_status).ok_or(error),
+    };
+    let sampler = Sampler::new(target, options)?;
+    if sampler.cannot_pause() {
+        say(&format!(
+            "process {pid} is held by another tracer: it is read without pausing it, and what cannot be trusted is left out"
+        ));
+    }
+    let keep = Keep::needed_for(outputs.formats(), &style);
+    announce(args, &sampler);
+    let mut recorder = Recorder::new(sampler, args.rate, keep);
+    let end = sample(args, &mut recorder, &mut program, &signals, &outputs, &style);
+    match end {
+        End::Exit => say("Stopped sampling because process exited"),
+        End::Signal => say("Stopped sampling because of a signal"),
+        End::Time => {}
+    }
+    recorder.finish();
+    outputs.write(&recorder.recording, &style)?;
+    recorder.report(args.verbose);
+    Ok(match (&mut program, end) {
+        (Some(program), End::Exit) => ended_status(program).unwrap_or(0),
+        _ => 0,
+    })
+}
+
+fn style(args: &RecordArgs) -> Style {
+    Style {
+        lines: match (args.function, args.nolineno) {
+            (true, _) => Lines::FunctionFirstLine,
+            (_, true) => Lines::NoLine,
+            _ => Lines::Line,
+        },
+        full_filenames: args.full_filenames,
+        show_threads: args.threads,
+        ..Style::default()
+    }
+}
+
+fn announce(args: &RecordArgs, sampler: &Sampler) {
+    let how_long = match args.duration.0 {
+        Some(duration) => format!("for {} seconds. ", duration.as_secs_f64()),
+        None => String::new(),
+    };
+    let what = if args.program.is_empty() {
+        format!("process {}", sampler.target.process.pid)
+    } else {
+        "process".to_owned()
+    };
+    say(&format!(
+        "Sampling {what} {} times a second {how_long}Press Control-C to exit.",
+        args.rate
+    ));
+}
+
+/// Samples until it is time to end.
+fn sample(
+    args: &RecordArgs,
+    recorder: &mut Recorder,
+    program: &mut Option<Program>,
+    signals: &Signals,
+    outputs: &Outputs,
+    style: &Style,
+) -> End {
+    clock::tighten_timer();
+    let mut schedule = Schedule::new(clock::now_ns(), args.rate);
+    let mut progress = Progress::new();
+    let end_ns = args.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
+    loop {
+        let Tick { at_ns, missed } = schedule.next(clock::now_ns());
+        recorder.recording.quality.missed += missed;
+        if !wait(at_ns.min(end_ns.unwrap_or(u64::MAX)), signals) {
+            return End::Signal;
+        }
+        let now = clock::now_ns();
+        if end_ns.is_some_and(|end| now >= end) {
+            return End::Time;
+        }
+        if schedule.is_late(now, at_ns) {
+            recorder.recording.quality.late += 1;
+        }
+        match recorder.sample(now - schedule.start_ns()) {
+            Ok(()) => {}
+            Err(ReadError::Gone) => return End::Exit,
+            Err(error) => {
+                recorder.recording.quality.errors += 1;
+                log::debug!("a sample failed: {error}");
+                if program.as_mut().is_some_and(|program| program.status().is_some())
+                    || !recorder.recover()
+                {
+                    return End::Exit;
+                }
+            }
+        }
+        if signals.take_snapshot() {
+            recorder.finish();
+            if let Err(error) = outputs.write(&recorder.recording, style) {
+                say(&error.to_string());
+            }
+        }
+        progress.show(now, schedule.start_ns(), &recorder.recording.quality);
+    }
+}
+
+/// Sleeps until `until_ns`; false when a signal asks to end. Long sleeps are cut, because
+/// a signal may arrive just before one begins.
+fn wait(until_ns: u64, signals: &Signals) -> bool {
+    const SLICE_NS: u64 = 100_000_000;
+    loop {
+        if signals.stop() {
+            return false;
+        }
+        let now = clock::now_ns();
+        if now >= until_ns {
+            return true;
+        }
+        clock::sleep_until(until_ns.min(now + SLICE_NS));
+    }
+}
+
+/// The status of a program that has ended, or is about to: its memory is gone first.
+fn ended_status(program: &mut Program) -> Option<u8> {
+    for _ in 0..500 {
+        if let Some(status) = program.status() {
+            return Some(status as u8);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+/// A line for the person at the terminal.
+fn say(text: &str) {
+    eprintln!("py-spy> {}", profile::printable(text));
+}

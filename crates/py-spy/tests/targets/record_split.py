@@ -1,0 +1,62 @@
+"""Burns CPU time in three functions, about 60/30/10, until SIGUSR1; then prints how it really was.
+
+The truth is what the thread's own CPU clock says, in seconds: TRUTH sixty=S thirty=S ten=S
+"""
+import signal
+import sys
+import time
+
+try:
+    cpu = time.thread_time
+except AttributeError:
+    import resource
+
+    def cpu():
+        used = resource.getrusage(1)  # RUSAGE_THREAD
+        return used.ru_utime + used.ru_stime
+
+
+spent = {"sixty": 0.0, "thirty": 0.0, "ten": 0.0}
+done = []
+
+
+def work():
+    total = 0
+    for number in range(300):
+        total += number * number
+    return total
+
+
+def sixty(budget):
+    start = now = cpu()
+    while now - start < budget:
+        work()
+        now = cpu()
+    spent["sixty"] += now - start
+
+
+def thirty(budget):
+    start = now = cpu()
+    while now - start < budget:
+        work()
+        now = cpu()
+    spent["thirty"] += now - start
+
+
+def ten(budget):
+    start = now = cpu()
+    while now - start < budget:
+        work()
+        now = cpu()
+    spent["ten"] += now - start
+
+
+signal.signal(signal.SIGUSR1, lambda *_: done.append(True))
+print("READY")
+sys.stdout.flush()
+while not done:
+    sixty(0.006)
+    thirty(0.003)
+    ten(0.001)
+print("TRUTH " + " ".join("%s=%.6f" % item for item in sorted(spent.items())))
+sys.stdout.flush()

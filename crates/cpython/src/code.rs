@@ -31,13 +31,13 @@ pub struct CodeInfo {
 }
 
 /// What tells a code object from another that was given its address. Pointers and the
-/// number in `co_version` (3.11 to 3.13: given once, Objects/codeobject.c `init_code`);
-/// before 3.11, where everything about a short-lived code object may be allocated at
+/// number in `co_version` (3.12 and later: given once in an interpreter,
+/// Objects/codeobject.c `init_code`, until 2^32 are used up); before that, where everything about a short-lived code object may be allocated at
 /// the same addresses again, also the content of its name and file name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Signature {
     fields: [u64; 6],
-    /// The name and file name objects up to 3.10: length, hash and first characters.
+    /// The name and file name objects: length, hash and first characters.
     texts: [[u64; TEXT_WORDS]; 2],
 }
 
@@ -59,9 +59,10 @@ pub fn signature_span(layout: &Layout) -> (u32, usize) {
     (low, (high - low) as usize + layout.arch.word())
 }
 
-/// Whether signatures before 3.11 include the texts.
-fn with_texts(layout: &Layout) -> bool {
-    layout.code.version.is_none()
+/// Whether the texts are needed to tell code objects apart: where they have no number
+/// (before 3.12), or the numbers have run out (it is 0 then).
+fn with_texts(fields: &[u64; 6]) -> bool {
+    fields[5] == 0
 }
 
 /// Offset and length of the part of a string object that a signature holds: from the
@@ -77,7 +78,7 @@ impl Signature {
     pub fn request(&self, layout: &Layout, address: u64, batch: &mut Batch) {
         let (low, length) = signature_span(layout);
         batch.push(address.wrapping_add(u64::from(low)), length);
-        if with_texts(layout) {
+        if with_texts(&self.fields) {
             let (from, length) = text_span(layout);
             for text in [self.fields[0], self.fields[1]] {
                 batch.push(text.wrapping_add(u64::from(from)), length);
@@ -92,7 +93,7 @@ impl Signature {
         if fields != self.fields {
             return Some(false);
         }
-        if !with_texts(layout) {
+        if !with_texts(&fields) {
             return Some(true);
         }
         for (object, known) in [fields[0], fields[1]].into_iter().zip(&self.texts) {
@@ -107,7 +108,7 @@ impl Signature {
     fn from_batch(layout: &Layout, address: u64, batch: &Batch) -> Option<Signature> {
         let fields = fields(layout, address, batch)?;
         let mut signature = Signature { fields, ..Signature::default() };
-        if with_texts(layout) {
+        if with_texts(&fields) {
             for (i, object) in [fields[0], fields[1]].into_iter().enumerate() {
                 signature.texts[i] = text_words(layout, object, batch)?;
             }
@@ -142,18 +143,39 @@ fn text_words(layout: &Layout, object: u64, batch: &Batch) -> Option<[u64; TEXT_
     for (i, word) in words.iter_mut().enumerate() {
         *word = arch.ptr(bytes, i * arch.word())?;
     }
-    if layout.text.flexible {
-        // The state and the pointers to other encodings are filled in later.
-        let state = (layout.text.state - from) as usize / arch.word();
-        words[state] = 0;
-        if let Some(wide) = words.get_mut(state + 1) {
-            *wide = 0;
+    // What lies behind a short text belongs to other objects.
+    let mut valid = text_bytes(layout, from, &words);
+    for (i, word) in words.iter_mut().enumerate() {
+        let used = valid.min(arch.word());
+        valid -= used;
+        if used < 8 {
+            *word &= (1 << (8 * used)) - 1;
         }
-    } else {
+        // The state, and in old versions a pointer behind it, are filled in later.
+        let offset = from + (i * arch.word()) as u32;
+        let state = layout.text.state;
+        if layout.text.flexible && (offset == state || offset == state + arch.word() as u32) {
+            *word = if offset < layout.text.ascii_data { 0 } else { *word };
+        }
+    }
+    if !layout.text.flexible {
         // ob_sstate of a Python 2 str: interned or not.
         words[2] &= !0xffff_ffff;
     }
     Some(words)
+}
+
+/// How many bytes from the length on are the string object's own: up to the end of an
+/// ASCII text; of others the length and the hash must do.
+fn text_bytes(layout: &Layout, from: u32, words: &[u64; TEXT_WORDS]) -> usize {
+    let text = &layout.text;
+    let length = words[0].min(4096) as usize;
+    if !text.flexible {
+        return (text.bytes_data - from) as usize + length;
+    }
+    let state = words.get((text.state - from) as usize / layout.arch.word()).copied().unwrap_or(0);
+    let ascii = state >> text.kind_shift >> 4 & 1 == 1;
+    (text.ascii_data - from) as usize + if ascii { length } else { 0 }
 }
 
 impl CodeInfo {
@@ -230,6 +252,13 @@ impl CodeInfo {
         let mut hasher = DefaultHasher::new();
         (&self.name, &self.filename, self.first_line, self.length, &self.table).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// Whether it is the interpreter's own, `_Py_InitCleanup`: below the frame of an
+    /// `__init__` that was entered without C code in between, CPython has one that
+    /// checks what it returns, and hides it (3.13 and later, Python/specialize.c).
+    pub fn is_shim(&self) -> bool {
+        self.first_line == 0 && self.name == "__init__" && self.filename == self.name
     }
 
     /// What identifies it.

@@ -6,6 +6,8 @@ type Result<T> = std::result::Result<T, BadObject>;
 
 /// The most entries of one dictionary that are looked at.
 const MAX_ENTRIES: u64 = 1 << 20;
+/// A dictionary of more entries than this is none.
+const MAX_SIZE: u64 = 1 << 36;
 
 /// Where a dictionary's entries are and how they look.
 struct Entries {
@@ -18,8 +20,12 @@ struct Entries {
 }
 
 enum Values {
+    /// At this offset of an entry.
     InEntry(u32),
+    /// In an array of their own, in the order of the keys.
     Array(u64),
+    /// Likewise, with the indices of those that were set, oldest first.
+    Ordered(u64, Vec<u8>),
 }
 
 impl Objects<'_> {
@@ -36,32 +42,70 @@ impl Objects<'_> {
 
     /// The attribute `name` in an instance's own dictionary.
     pub fn attribute(&self, object: u64, name: &str) -> Result<Option<u64>> {
+        match self.own_entries(object)? {
+            Some(entries) => self.find(&entries, name),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls `visit` with name and value of each attribute in an instance's own
+    /// dictionary until it returns false.
+    pub fn for_each_attribute(
+        &self,
+        object: u64,
+        visit: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<()> {
+        match self.own_entries(object)? {
+            Some(entries) => self.walk(&entries, visit),
+            None => Ok(()),
+        }
+    }
+
+    /// The instance's own dictionary; `None` where it has none (yet).
+    fn own_entries(&self, object: u64) -> Result<Option<Entries>> {
         let type_ = self.type_of(object)?;
         let type_flags = self.type_flags(type_)?;
-        let version = self.layout.version;
         let word = u64::from(self.layout.arch.pointer);
-        if version.at_least(3, 11) && type_flags & flags::MANAGED_DICT != 0 {
-            return self.managed_attribute(object, type_, type_flags, name);
+        if self.layout.version.at_least(3, 11) && type_flags & flags::MANAGED_DICT != 0 {
+            return self.managed_entries(object, type_, type_flags);
         }
-        let offset = self.field(type_, self.layout.object.tp_dictoffset)? as i64;
+        let mut offset = self.ssize_field(type_, self.layout.object.tp_dictoffset)?;
+        if offset < 0 {
+            offset += self.variable_size(object, type_)?;
+        }
         if offset <= 0 {
-            // Negative offsets count from the end of objects of variable size.
             return Ok(None);
         }
         let dict = self.memory.ptr(object.wrapping_add(offset as u64 & !(word - 1)))?;
-        if dict == 0 { Ok(None) } else { self.dict_get(dict, name) }
+        if dict == 0 { Ok(None) } else { self.entries(dict).map(Some) }
+    }
+
+    /// Where an object of variable size ends (Objects/object.c `_PyObject_GetDictPtr`,
+    /// `_PyObject_VAR_SIZE`): negative `tp_dictoffset`s count from there.
+    fn variable_size(&self, object: u64, type_: u64) -> Result<i64> {
+        let layout = self.layout;
+        let word = i64::from(layout.arch.pointer);
+        let basic = self.ssize_field(type_, layout.object.tp_basicsize)?;
+        let item = self.ssize_field(type_, layout.values.types.itemsize)?;
+        let count = self.ssize_field(object, layout.values.ob_size)?.unsigned_abs();
+        let items = i64::try_from(count).ok().and_then(|count| count.checked_mul(item));
+        let size = items.and_then(|items| items.checked_add(basic));
+        let size = size.filter(|size| (0..1 << 40).contains(size));
+        let size = size.ok_or(BadObject::Unexpected("an object's size"))?;
+        Ok((size + word - 1) & !(word - 1))
+    }
+
+    fn ssize_field(&self, object: u64, offset: u32) -> Result<i64> {
+        // An int before PEP 353.
+        let size = self.layout.values.ssize as usize;
+        let value = self.memory.uint(object.wrapping_add(u64::from(offset)), size)?;
+        Ok(if size == 4 { i64::from(value as u32 as i32) } else { value as i64 })
     }
 
     /// 3.11: `PyDictValues *` at word -4 and the dictionary at -3; 3.12: one tagged word
     /// at -3; 3.13 and later: the dictionary at -3 (-1 where there is no GIL) and the
     /// values in the object (Include/internal/pycore_object.h).
-    fn managed_attribute(
-        &self,
-        object: u64,
-        type_: u64,
-        type_flags: u64,
-        name: &str,
-    ) -> Result<Option<u64>> {
+    fn managed_entries(&self, object: u64, type_: u64, type_flags: u64) -> Result<Option<Entries>> {
         let version = self.layout.version;
         let word = u64::from(self.layout.arch.pointer);
         let before = |words: u64| object.wrapping_sub(words * word);
@@ -84,7 +128,7 @@ impl Objects<'_> {
             (self.memory.ptr(before(3))?, self.memory.ptr(before(4))?)
         };
         if dict != 0 {
-            return self.dict_get(dict, name);
+            return self.entries(dict).map(Some);
         }
         let keys = self.layout.object.ht_cached_keys.ok_or(BadObject::Unexpected("a class"))?;
         let keys = self.field(type_, keys)?;
@@ -92,8 +136,31 @@ impl Objects<'_> {
             return Ok(None);
         }
         let mut entries = self.keys(keys)?;
-        entries.value = Values::Array(values);
-        self.find(&entries, name)
+        entries.value = self.split(values)?;
+        Ok(Some(entries))
+    }
+
+    /// The values of a split table, and the order in which they were set, of which 3.11
+    /// and later keep record: indices of a byte each, in 3.11 and 3.12 in front of the
+    /// values from back to front (Include/internal/pycore_dict.h
+    /// `_PyDictValues_AddToInsertionOrder`), from 3.13 on behind their capacity.
+    fn split(&self, at: u64) -> Result<Values> {
+        let version = self.layout.version;
+        let word = u64::from(self.layout.arch.pointer);
+        let order = if version.at_least(3, 13) {
+            let head = at.wrapping_sub(word);
+            let capacity = self.memory.uint(head, 1)?;
+            let size = self.memory.uint(head.wrapping_add(1), 1)? as usize;
+            self.memory.bytes(at.wrapping_add(capacity * word), size)?
+        } else if version.at_least(3, 11) {
+            let size = self.memory.uint(at.wrapping_sub(2), 1)?;
+            let mut order = self.memory.bytes(at.wrapping_sub(2 + size), size as usize)?;
+            order.reverse();
+            order
+        } else {
+            return Ok(Values::Array(at));
+        };
+        Ok(Values::Ordered(at, order))
     }
 
     fn find(&self, entries: &Entries, name: &str) -> Result<Option<u64>> {
@@ -111,14 +178,31 @@ impl Objects<'_> {
     fn walk(&self, entries: &Entries, visit: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
         let arch = self.layout.arch;
         let stride = u64::from(entries.stride);
-        let mut next = 0;
-        while next < entries.count {
-            let some = (entries.count - next).min(4096);
+        if let Values::Ordered(at, order) = &entries.value {
+            let word = arch.word() as u64;
+            for index in order.iter().map(|index| u64::from(*index)) {
+                if index >= entries.count {
+                    continue;
+                }
+                let key = entries.at.wrapping_add(index * stride + u64::from(entries.key));
+                let key = self.memory.ptr(key)?;
+                let value = self.memory.ptr(at.wrapping_add(index * word))?;
+                if key != 0 && value != 0 && !visit(key, value) {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let (mut next, mut some) = (0, 16);
+        let count = entries.count.min(MAX_ENTRIES);
+        while next < count {
+            // Most visitors need the first few only.
+            some = (some * 4).min(count - next).min(4096);
             let bytes = self
                 .memory
                 .bytes(entries.at.wrapping_add(next * stride), (some * stride) as usize)?;
             let values = match entries.value {
-                Values::InEntry(_) => Vec::new(),
+                Values::InEntry(_) | Values::Ordered(..) => Vec::new(),
                 Values::Array(at) => {
                     let word = arch.word();
                     self.memory.bytes(at.wrapping_add(next * word as u64), some as usize * word)?
@@ -129,7 +213,7 @@ impl Objects<'_> {
                 let key = arch.ptr(&bytes, entry + entries.key as usize).unwrap_or(0);
                 let value = match entries.value {
                     Values::InEntry(offset) => arch.ptr(&bytes, entry + offset as usize),
-                    Values::Array(_) => arch.ptr(&values, i * arch.word()),
+                    Values::Array(_) | Values::Ordered(..) => arch.ptr(&values, i * arch.word()),
                 };
                 let value = value.unwrap_or(0);
                 if key != 0 && value != 0 && !visit(key, value) {
@@ -167,7 +251,7 @@ impl Objects<'_> {
                 // Split table. 3.13 and later have a word of header in front of the
                 // values; before, they begin at once (Include/internal/pycore_dict.h).
                 let header = if self.layout.version.at_least(3, 13) { 8 } else { 0 };
-                entries.value = Values::Array(values.wrapping_add(header));
+                entries.value = self.split(values.wrapping_add(header))?;
             }
         }
         Ok(entries)
@@ -234,5 +318,5 @@ impl Objects<'_> {
 }
 
 fn checked(count: u64) -> Result<u64> {
-    if count <= MAX_ENTRIES { Ok(count) } else { Err(BadObject::Unexpected("a dictionary")) }
+    if count <= MAX_SIZE { Ok(count) } else { Err(BadObject::Unexpected("a dictionary")) }
 }

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod linetable;
 pub mod object;
 pub mod threads;
+pub mod value;
 pub mod version;
 
 #[cfg(test)]

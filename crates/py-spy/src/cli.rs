@@ -39,6 +39,7 @@ pub enum Command {
 
 /// Flags of `record`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
 pub struct RecordArgs {
     /// PID of a running Python program, decimal or 0x hex
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
@@ -199,8 +200,8 @@ fn parse_duration(text: &str) -> Result<Limit, String> {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "a number of samples a second".to_owned())?;
-    if !(rate > 0.0 && rate <= 1e6) {
-        return Err("a number of samples a second above 0 and up to 1000000".to_owned());
+    if !(0.001..=1e6).contains(&rate) {
+        return Err("a number of samples a second from 0.001 to 1000000".to_owned());
     }
     Ok(rate)
 }

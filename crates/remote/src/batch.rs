@@ -8,6 +8,8 @@ pub struct Batch {
     buffer: Vec<u8>,
     /// Regions before this index have been read (or found unreadable).
     done: usize,
+    /// Regions before this index keep their place: they are read first, in that order.
+    first: usize,
     /// Indices of the regions read so far, by address.
     index: Vec<u32>,
 }
@@ -33,6 +35,18 @@ impl Batch {
         self.regions.clear();
         self.index.clear();
         self.done = 0;
+        self.first = 0;
+    }
+
+    /// Like [`Batch::push`], for what must be read first and right after what was pushed
+    /// so before: memory that changes while it is copied is then torn least. To be called
+    /// before any [`Batch::push`] since the last read.
+    pub fn push_first(&mut self, address: u64, length: usize) -> bool {
+        let pushed = self.push(address, length);
+        if pushed {
+            self.first = self.regions.len();
+        }
+        pushed
     }
 
     /// Asks for `length` bytes at `address`. False where that would be too much.
@@ -48,10 +62,12 @@ impl Batch {
         true
     }
 
-    /// Sorts the regions not yet read by address and joins neighbours that lie at most
-    /// `gap` bytes apart: a region more costs more than a few hundred bytes more.
+    /// Sorts the regions not yet read by address and joins neighbours that overlap or lie
+    /// less than `gap` bytes apart: a region more costs more than a few hundred bytes
+    /// more. With a gap of 0 regions that only touch stay apart, so that one which cannot
+    /// be read does not take its neighbour with it.
     pub fn coalesce(&mut self, gap: u64) {
-        let start = self.done;
+        let start = self.done.max(self.first);
         let base = match start.checked_sub(1) {
             Some(last) => self.regions[last].offset + self.regions[last].length,
             None => 0,
@@ -63,7 +79,7 @@ impl Batch {
             if kept > start {
                 let last = &mut self.regions[kept - 1];
                 let end = last.address + last.length as u64;
-                if region.address <= end.saturating_add(gap) {
+                if region.address < end.saturating_add(gap) {
                     let new_end = end.max(region.address + region.length as u64);
                     last.length = (new_end - last.address) as usize;
                     continue;
@@ -121,11 +137,28 @@ impl Batch {
 
     /// For an implementor of [`crate::Memory`]: all regions have been dealt with.
     pub(crate) fn mark_read(&mut self) {
+        self.give_back();
         let from = self.done;
         self.done = self.regions.len();
         self.index.extend((from as u32)..(self.done as u32));
         let regions = &self.regions;
         self.index.sort_unstable_by_key(|i| regions[*i as usize].address);
+    }
+
+    /// Closes the gaps that regions left in the buffer which could not be read (whole), so
+    /// that reading ahead in vain many times costs nothing.
+    fn give_back(&mut self) {
+        let unread = &mut self.regions[self.done..];
+        if unread.iter().all(|region| region.got == region.length) {
+            return;
+        }
+        let mut offset = unread.first().map_or(0, |first| first.offset);
+        for region in unread {
+            self.buffer.copy_within(region.offset..region.offset + region.got, offset);
+            region.offset = offset;
+            region.length = region.got;
+            offset += region.got;
+        }
     }
 }
 
@@ -176,5 +209,27 @@ mod tests {
         assert_eq!(batch.get(200, 1), Some(&[200][..]));
         assert_eq!(batch.get(100, 1), Some(&[100][..]));
         assert!(!batch.push(u64::MAX, 2) && !batch.push(0, 0));
+    }
+
+    #[test]
+    fn what_could_not_be_read_takes_no_room_and_nobody_with_it() {
+        let mut batch = Batch::default();
+        // More in all than a batch may hold, if it were all kept.
+        for round in 0..200u64 {
+            let page = 0x1000_0000_0000 + (round << 32);
+            assert!(batch.push(page, 4096), "round {round}");
+            assert!(batch.push(page - (4 << 20), 4 << 20), "round {round}");
+            batch.coalesce(0);
+            let (regions, buffer) = batch.unread();
+            assert_eq!(regions.len(), 2);
+            regions[1].got = 4096;
+            buffer[4 << 20..].fill(round as u8);
+            batch.mark_read();
+        }
+        for round in 0..200u64 {
+            let page = 0x1000_0000_0000 + (round << 32);
+            assert_eq!(batch.get(page, 4096), Some(&[round as u8; 4096][..]));
+            assert_eq!(batch.get(page - 8, 8), None);
+        }
     }
 }

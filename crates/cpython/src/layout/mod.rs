@@ -6,6 +6,7 @@
 
 pub mod debug_offsets;
 pub mod table;
+pub mod values;
 
 use crate::version::Version;
 use debug_offsets::DebugOffsets;
@@ -38,6 +39,8 @@ pub struct Layout {
     pub text: Text,
     /// Objects, types and dictionaries.
     pub object: Object,
+    /// Local variables and values.
+    pub values: values::Values,
 }
 
 /// Offsets in `_PyRuntimeState`.
@@ -253,6 +256,8 @@ struct Source<'a> {
     published: Option<&'a DebugOffsets>,
     table: Table,
     version: Version,
+    /// Bytes in a pointer of the target.
+    word_size: u32,
 }
 
 impl Source<'_> {
@@ -305,7 +310,7 @@ impl Layout {
                 });
             }
         };
-        let source = Source { published, table, version };
+        let source = Source { published, table, version, word_size: u32::from(arch.pointer) };
         Ok(Layout {
             version,
             free_threaded,
@@ -325,6 +330,7 @@ impl Layout {
             code: code(&source)?,
             text: text(&source, free_threaded)?,
             object: object(&source)?,
+            values: values::values(&source)?,
         })
     }
 }

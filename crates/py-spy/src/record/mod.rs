@@ -103,7 +103,7 @@ fn style(args: &RecordArgs) -> Style {
 
 fn announce(args: &RecordArgs, sampler: &Sampler) {
     let how_long = match args.duration.0 {
-        Some(duration) => format!("for {} seconds. ", duration.as_secs_f64()),
+        Some(duration) => format!(" for {} seconds", duration.as_secs_f64()),
         None => String::new(),
     };
     let what = if args.program.is_empty() {
@@ -112,7 +112,7 @@ fn announce(args: &RecordArgs, sampler: &Sampler) {
         "process".to_owned()
     };
     say(&format!(
-        "Sampling {what} {} times a second {how_long}Press Control-C to exit.",
+        "Sampling {what} {} times a second{how_long}. Press Control-C to exit.",
         args.rate
     ));
 }
@@ -133,8 +133,14 @@ fn sample(
     loop {
         let Tick { at_ns, missed } = schedule.next(clock::now_ns());
         recorder.recording.quality.missed += missed;
-        if !wait(at_ns.min(end_ns.unwrap_or(u64::MAX)), signals) {
-            return End::Signal;
+        let until = at_ns.min(end_ns.unwrap_or(u64::MAX));
+        while let Some(woken) = wait(until, signals) {
+            match woken {
+                Woken::Stop => return End::Signal,
+                Woken::Slice if !recorder.is_alive() => return End::Exit,
+                Woken::Slice => {}
+            }
+            snapshot(recorder, signals, outputs, style);
         }
         let now = clock::now_ns();
         if end_ns.is_some_and(|end| now >= end) {
@@ -156,29 +162,43 @@ fn sample(
                 }
             }
         }
-        if signals.take_snapshot() {
-            recorder.finish();
-            if let Err(error) = outputs.write(&recorder.recording, style) {
-                say(&error.to_string());
-            }
-        }
+        snapshot(recorder, signals, outputs, style);
         progress.show(now, schedule.start_ns(), &recorder.recording.quality);
     }
 }
 
-/// Sleeps until `until_ns`; false when a signal asks to end. Long sleeps are cut, because
-/// a signal may arrive just before one begins.
-fn wait(until_ns: u64, signals: &Signals) -> bool {
+/// Writes what there is so far, if a signal has asked for it.
+fn snapshot(recorder: &mut Recorder, signals: &Signals, outputs: &Outputs, style: &Style) {
+    if signals.take_snapshot() {
+        recorder.finish();
+        if let Err(error) = outputs.write(&recorder.recording, style) {
+            say(&error.to_string());
+        }
+    }
+}
+
+/// Why a wait ended before its time.
+enum Woken {
+    Stop,
+    Slice,
+}
+
+/// Sleeps until `until_ns`, or wakes early. Long sleeps are cut into slices: a signal may
+/// arrive just before one begins, and the target may end.
+fn wait(until_ns: u64, signals: &Signals) -> Option<Woken> {
     const SLICE_NS: u64 = 100_000_000;
-    loop {
-        if signals.stop() {
-            return false;
-        }
-        let now = clock::now_ns();
-        if now >= until_ns {
-            return true;
-        }
-        clock::sleep_until(until_ns.min(now + SLICE_NS));
+    if signals.stop() {
+        return Some(Woken::Stop);
+    }
+    let now = clock::now_ns();
+    if now >= until_ns {
+        return None;
+    }
+    clock::sleep_until(until_ns.min(now + SLICE_NS));
+    match (signals.stop(), until_ns > now + SLICE_NS) {
+        (true, _) => Some(Woken::Stop),
+        (_, true) => Some(Woken::Slice),
+        _ => None,
     }
 }
 

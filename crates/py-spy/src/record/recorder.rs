@@ -82,6 +82,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// False once the process has ended.
+    pub fn is_alive(&self) -> bool {
+        self.sampler.target.process.is_alive()
+    }
+
     fn thread(&mut self, index: usize) -> ThreadIx {
         let entry = &self.sampler.roster.threads[index];
         let key =
@@ -123,9 +128,11 @@ impl Recorder {
             }
         };
         for (node, call) in path.into_iter().rev() {
-            let frame = self.frame(call);
-            let frame = self.recording.intern_frame(frame);
-            stack = self.recording.intern_stack(stack, frame);
+            if !self.sampler.is_shim(call) {
+                let frame = self.frame(call);
+                let frame = self.recording.intern_frame(frame);
+                stack = self.recording.intern_stack(stack, frame);
+            }
             if self.stacks.len() <= node.index() {
                 self.stacks.resize(node.index() + 1, None);
             }

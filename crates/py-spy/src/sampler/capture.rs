@@ -49,10 +49,13 @@ impl Capture {
     pub fn begin(&mut self, target: &Target, roster: &Roster, codes: &Codes, threads: &[usize]) {
         let layout = &target.runtime.layout;
         self.batch.clear();
+        let entries = || threads.iter().filter_map(|thread| roster.threads.get(*thread));
+        for entry in entries() {
+            entry.predictor.request_first(layout, &entry.state, &mut self.batch);
+        }
         roster.request(target, &mut self.batch);
-        for thread in threads {
-            let Some(entry) = roster.threads.get(*thread) else { continue };
-            entry.predictor.request(layout, &entry.state, &mut self.batch);
+        for entry in entries() {
+            entry.predictor.request(layout, &mut self.batch);
             for code in entry.predictor.codes() {
                 codes.request(layout, *code, &mut self.batch);
             }
@@ -72,6 +75,24 @@ impl Capture {
         codes.new_batch(look.generation);
         self.look = Some(look);
         Ok(())
+    }
+
+    /// Copies one thread's frames again, soon after: its code objects are those that
+    /// they were.
+    pub fn again(
+        &mut self,
+        target: &Target,
+        roster: &Roster,
+        thread: usize,
+    ) -> Result<(), ReadError> {
+        let layout = &target.runtime.layout;
+        self.batch.clear();
+        if let Some(entry) = roster.threads.get(thread) {
+            entry.predictor.request_first(layout, &entry.state, &mut self.batch);
+            entry.predictor.request(layout, &mut self.batch);
+        }
+        self.batch.coalesce(GAP);
+        target.process.memory.read_batch(&mut self.batch)
     }
 
     /// What the copy says about all threads together.

@@ -142,9 +142,14 @@ impl Sampler {
         &self.samples
     }
 
-    /// The steps of a stack, innermost first.
+    /// The steps of a stack, innermost first, without the interpreter's own.
     pub fn steps(&self, stack: NodeId) -> impl Iterator<Item = Call> + '_ {
-        self.trie.steps(stack)
+        self.trie.steps(stack).filter(|call| !self.is_shim(*call))
+    }
+
+    /// Whether a step is the interpreter's own, and not to be shown.
+    pub fn is_shim(&self, call: Call) -> bool {
+        self.codes.info(call.code).is_some_and(CodeInfo::is_shim)
     }
 
     /// The parent of a stack and the step from there; `None` for the empty one.
@@ -173,21 +178,32 @@ impl Sampler {
         self.samples.clear();
         self.pauser.collect_late();
         self.choose();
-        let blocking = self.options.policy == Policy::Blocking && !self.cannot_pause;
-        let began = clock::now_ns();
-        if blocking {
-            let tids: Vec<i32> = self.roster.threads.iter().filter_map(|entry| entry.tid).collect();
-            let held = self.pauser.pause_all(&tids, self.options.pause_bound_ns);
-            self.counters.paused += held as u64;
-            self.counters.pause_failed += (tids.len() - held) as u64;
-        }
-        let result = self.sample_chosen(blocking);
-        if blocking {
-            self.pauser.resume();
-            self.counters.paused_ns += clock::now_ns() - began;
-        }
+        let result = if self.options.policy == Policy::Blocking && !self.cannot_pause {
+            self.sample_blocking()
+        } else {
+            self.sample_chosen()
+        };
+        // The stacks come first: threads may not live long.
+        self.roster.find_names(&self.target);
         result?;
         Ok(&self.samples)
+    }
+
+    /// Pauses all threads that compute while it reads. Those that wait stand still, and
+    /// would be woken by a pause.
+    fn sample_blocking(&mut self) -> Result<(), ReadError> {
+        let running = |(thread, entry): (usize, &Entry)| {
+            entry.tid.filter(|_| self.activity.is_running(thread))
+        };
+        let tids: Vec<i32> = self.roster.threads.iter().enumerate().filter_map(running).collect();
+        let held = self.pauser.pause_all(&tids, self.options.pause_bound_ns);
+        self.counters.paused += held as u64;
+        self.counters.pause_failed += (tids.len() - held) as u64;
+        let began = clock::now_ns();
+        let result = self.sample_chosen();
+        self.pauser.resume();
+        self.counters.paused_ns += clock::now_ns() - began;
+        result
     }
 
     /// Which threads to read: those that compute, or all.
@@ -201,7 +217,7 @@ impl Sampler {
         }
     }
 
-    fn sample_chosen(&mut self, standing: bool) -> Result<(), ReadError> {
+    fn sample_chosen(&mut self) -> Result<(), ReadError> {
         for _ in 0..3 {
             self.capture.begin(&self.target, &self.roster, &self.codes, &self.wanted);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
@@ -224,7 +240,7 @@ impl Sampler {
             match captured {
                 Captured::Empty => {}
                 Captured::Gone => self.roster.threads[thread].last = None,
-                Captured::Stack { .. } if standing => self.settle(thread, true)?,
+                Captured::Stack { .. } if self.is_held(thread) => self.settle(thread, true)?,
                 Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
                     Some(stack) if self.capture.is_whole() => self.accept(thread, stack),
                     _ => self.unsure.push((thread, frame)),
@@ -240,6 +256,10 @@ impl Sampler {
             self.make_sure(thread, frame)?;
         }
         Ok(())
+    }
+
+    fn is_held(&self, thread: usize) -> bool {
+        self.roster.threads[thread].tid.is_some_and(|tid| self.pauser.holds(tid))
     }
 
     fn holds_gil(&self, thread: usize) -> bool {
@@ -266,8 +286,7 @@ impl Sampler {
             return self.settle(thread, false);
         }
         for _ in 0..TRIES {
-            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
-            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            self.capture.again(&self.target, &self.roster, thread)?;
             let captured =
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             // Only what shows the same innermost frame as the first try: otherwise

@@ -13,10 +13,16 @@ use remote::Batch;
 pub const GAP: u64 = 1024;
 /// Read this much more of a chunk than was used last time, for calls made since.
 const AHEAD: u64 = 1024;
+/// This much of the newest chunk is read first.
+const TOP: u64 = 4096;
+/// This many frame objects are read first.
+const INNERMOST: usize = 8;
 /// How many addresses that were missed lately are asked for again.
 const RECENT: usize = 96;
 /// The largest piece that is read ahead when following a long chain for the first time.
 const MAX_PREFETCH: u64 = 4 << 20;
+/// The same, downwards.
+const MAX_BELOW: u64 = 256 << 10;
 
 /// What is remembered of one thread between samples.
 #[derive(Debug, Default)]
@@ -68,27 +74,60 @@ pub struct Head {
 }
 
 impl Predictor {
-    /// Asks `batch` for what the next walk will need.
-    pub fn request(&self, layout: &Layout, state: &ThreadState, batch: &mut Batch) {
+    /// Asks `batch` for what changes fastest, to be read first and at once: the thread
+    /// state, then the innermost frames.
+    pub fn request_first(&self, layout: &Layout, state: &ThreadState, batch: &mut Batch) {
         let (low, length) = thread_span(layout);
-        batch.push(state.address.wrapping_add(u64::from(low)), length);
+        batch.push_first(state.address.wrapping_add(u64::from(low)), length);
         if let Some(offset) = layout.thread.cframe_current
             && self.cframe != 0
         {
-            batch.push(self.cframe.wrapping_add(u64::from(offset)), layout.arch.word());
+            batch.push_first(self.cframe.wrapping_add(u64::from(offset)), layout.arch.word());
         }
-        if self.chunk.0 != 0 && self.top > self.chunk.0 {
-            let end = (self.top + AHEAD).min(self.chunk.0 + self.chunk.1);
-            let word = layout.arch.word() as u64;
-            // The header of a chunk: previous, size, top.
-            batch.push(self.chunk.0 + 3 * word, (end - self.chunk.0 - 3 * word) as usize);
+        if let Some((start, end)) = self.chunk_top(layout) {
+            batch.push_first(start, (end - start) as usize);
+        }
+        if layout.frame.heap {
+            let (low, high) = layout.frame.span;
+            for address in self.last.iter().take(INNERMOST) {
+                batch.push_first(address.wrapping_add(u64::from(low)), (high - low) as usize);
+            }
+        }
+    }
+
+    /// Asks `batch` for all else that the next walk will need.
+    pub fn request(&self, layout: &Layout, batch: &mut Batch) {
+        if let Some((start, _)) = self.chunk_top(layout) {
+            let bottom = self.chunk_bottom(layout);
+            if bottom < start {
+                // Frames across the border are whole in this part.
+                let end = start + u64::from(layout.frame.span.1);
+                batch.push(bottom, (end - bottom) as usize);
+            }
         }
         let (low, high) = layout.frame.span;
-        for address in self.last.iter().chain(&self.recent) {
+        let skip = if layout.frame.heap { INNERMOST } else { 0 };
+        for address in self.last.iter().skip(skip).chain(&self.recent) {
             if !self.in_chunk(*address) {
                 batch.push(address.wrapping_add(u64::from(low)), (high - low) as usize);
             }
         }
+    }
+
+    /// The part of the newest chunk that the innermost frames are in.
+    fn chunk_top(&self, layout: &Layout) -> Option<(u64, u64)> {
+        let (chunk, size) = self.chunk;
+        if chunk == 0 || self.top <= chunk {
+            return None;
+        }
+        let end = (self.top + AHEAD).min(chunk + size);
+        let start = end.saturating_sub(TOP).max(self.chunk_bottom(layout));
+        (start < end).then_some((start, end))
+    }
+
+    /// Behind the header of the newest chunk: previous, size, top.
+    fn chunk_bottom(&self, layout: &Layout) -> u64 {
+        self.chunk.0 + 3 * layout.arch.word() as u64
     }
 
     fn in_chunk(&self, address: u64) -> bool {
@@ -154,18 +193,27 @@ impl Predictor {
         }
     }
 
-    /// Asks for the frame at `address` with its whole page, and for ever more of what
-    /// lies below: the frames of a deep recursion lie one above the other.
+    /// Asks for the frame at `address` with its whole page, and for ever more of what lies
+    /// beside it: the frames of a deep recursion lie one after the other, the older ones
+    /// higher where they are in chunks (which are mapped downwards), lower where they are
+    /// objects.
     fn fetch(&mut self, layout: &Layout, address: u64, batch: &mut Batch) {
         let (low, high) = layout.frame.span;
         let first = address.wrapping_add(u64::from(low));
         let page = first & !4095;
-        let end = (page + 4096).max(first.saturating_add(u64::from(high - low)));
+        let end = page.saturating_add(4096).max(first.saturating_add(u64::from(high - low)));
         batch.push(page, (end - page) as usize);
-        if self.prefetch >= 4096 {
-            let below = self.prefetch.min(page);
-            if below > 0 {
-                batch.push(page - below, below as usize);
+        if self.prefetch >= 8192 {
+            // Upwards a read ends at what is not mapped; downwards it would begin there,
+            // and bring nothing.
+            let (from, length) = if layout.frame.heap {
+                let below = self.prefetch.min(MAX_BELOW).min(page);
+                (page - below, below)
+            } else {
+                (end, self.prefetch)
+            };
+            if length > 0 {
+                batch.push(from, length as usize);
             }
         }
         self.prefetch = (self.prefetch * 2).clamp(2048, MAX_PREFETCH);

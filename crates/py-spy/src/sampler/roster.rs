@@ -48,6 +48,9 @@ pub struct Roster {
     inner: Option<HashMap<i32, i32>>,
     pthread_ids: PthreadIds,
     states: Vec<ThreadState>,
+    names_due: bool,
+    /// The process is in another pid namespace; `None` before this was looked at.
+    in_namespace: Option<bool>,
 }
 
 impl Roster {
@@ -93,7 +96,7 @@ impl Roster {
         }
         self.states = states;
         self.find_ids(target);
-        self.find_names(target);
+        self.names_due = true;
         Ok(true)
     }
 
@@ -103,7 +106,11 @@ impl Roster {
         if process.thread_ids(&mut self.tids).is_err() {
             return;
         }
-        self.inner = os::threads::inner_ids(process.proc_dir(), &self.tids);
+        let in_namespace =
+            *self.in_namespace.get_or_insert_with(|| os::threads::in_namespace(process.proc_dir()));
+        if in_namespace {
+            self.inner = Some(os::threads::inner_ids(process.proc_dir(), &self.tids));
+        }
         let inner: Vec<i32> = match &self.inner {
             Some(map) => map.keys().copied().collect(),
             None => self.tids.clone(),
@@ -130,8 +137,12 @@ impl Roster {
         }
     }
 
-    /// Looks up the names of all threads, each in its own interpreter.
+    /// Looks up the names of all threads, each in its own interpreter, if there are
+    /// threads that this was not done for yet.
     pub fn find_names(&mut self, target: &Target) {
+        if !std::mem::take(&mut self.names_due) {
+            return;
+        }
         let objects = Objects { memory: &target.process.memory, layout: &target.runtime.layout };
         for interpreter in &self.interpreters {
             let names = threads::names(objects, interpreter.address);

@@ -2,14 +2,14 @@
 //! at that say when they stand at a known place, and our own binary.
 //!
 //! Nothing is skipped: what is missing makes a test fail and says how to get it.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports)] // each test file uses a part
 
 pub mod dump;
 pub mod interpreters;
 pub mod process;
 pub mod target;
 
-pub use dump::{Dump, Frame, Thread, dump_json, dump_text, try_dump_json};
+pub use dump::{Dump, Frame, Thread, assert_true, dump_json, dump_text, try_dump_json};
 pub use interpreters::{Interpreter, for_each, interpreter, interpreters, newest, one_per_version};
 pub use process::{Run, cache, need, project, py_spy, run, run_py_spy, targets_dir, tool};
 pub use target::Target;

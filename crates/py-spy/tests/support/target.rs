@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// No program takes this long to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -145,6 +145,16 @@ impl Target {
         state(self.pid())
     }
 
+    /// Waits until all threads of the process looked at sleep.
+    #[track_caller]
+    pub fn wait_asleep(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while thread_states(self.pid()).iter().any(|(_, state)| *state != 'S') {
+            assert!(Instant::now() < deadline, "{}: {:?}", self.label, thread_states(self.pid()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Sends the process looked at a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.pid()).unwrap(), signal)
@@ -174,9 +184,15 @@ impl Drop for Target {
     }
 }
 
-/// The state letter of a process or thread; `X` if there is none.
+/// The state letter of a process's main thread; `X` if there is none.
 pub fn state(pid: i32) -> char {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state_at(&format!("/proc/{pid}/stat"))
+}
+
+fn state_at(path: &str) -> char {
+    // A thread's name may be cut amidst a character.
+    let stat = std::fs::read(path).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
     stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).unwrap_or('X')
 }
 

@@ -3,13 +3,11 @@
 fork: forks children all the time, which compute a moment and end.
 exec: on SIGUSR1 becomes the program of the further arguments.
 exit: on SIGUSR1 ends with status 7.
-churn: starts threads all the time, which compute a moment and end.
 burn: nothing more; prints what it was told to on SIGUSR1, then goes on.
 """
 import os
 import signal
 import sys
-import threading
 
 wanted = []
 
@@ -29,10 +27,6 @@ def compute_in_child():
     compute(20000)
 
 
-def compute_in_thread():
-    compute(3000)
-
-
 def fork():
     child = os.fork()
     if child == 0:
@@ -42,15 +36,6 @@ def fork():
     os.waitpid(child, 0)
 
 
-def churn():
-    threads = [threading.Thread(target=compute_in_thread) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    compute_in_parent()
-    for thread in threads:
-        thread.join()
-
-
 def main(kind, arguments):
     signal.signal(signal.SIGUSR1, lambda *_: wanted.append(True))
     print("READY")
@@ -58,8 +43,6 @@ def main(kind, arguments):
     while True:
         if kind == "fork":
             fork()
-        elif kind == "churn":
-            churn()
         else:
             compute_in_parent()
         if not wanted:

@@ -1,6 +1,6 @@
 """A stack of functions whose names and files hold what formats use as separators, and what terminals obey.
 
-Prints the truth as one line of JSON, outermost first: TRUTH [[name, file], ...]; then burns CPU in the innermost.
+Says which when it is ready, outermost first: [[name, file], ...]; then burns CPU in the innermost.
 """
 import json
 import sys
@@ -17,7 +17,7 @@ ODD = [
     ("back\\slash \\x3b \\n \\u0041", "C:\\odd\\x3b.py"),
     ("gr\xf6\xdfe \u2603 \U0001f40d", "/odd/\xfcml\xe4ut \u2603.py"),
     ("right\u202eleft \u2028 \u2029 \x85", "/odd/bidi\u2066.py"),
-    ("name (file.py:3)", "/odd/paren (x).py"),
+    ("name (file.py:3)", "/odd/paren(x).py"),
     ("number 12", "/odd/number 12"),
     (" spaces  ", "/odd/ .py"),
     ("", "/odd/unnamed.py"),
@@ -46,8 +46,7 @@ def burn(_):
         pass
 
 
-print("TRUTH " + json.dumps(ODD))
 chain = [odd(name, filename) for name, filename in ODD] + [burn]
-print("READY")
+print("READY " + json.dumps({"stack": ODD}))
 sys.stdout.flush()
 chain[0](chain[1:])

@@ -4,6 +4,7 @@ The truth is what the thread's own CPU clock says, in seconds: TRUTH sixty=S thi
 """
 import signal
 import sys
+import threading  # noqa: F401 - it gives the thread its name
 import time
 
 try:

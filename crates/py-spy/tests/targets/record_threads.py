@@ -1,6 +1,6 @@
 """Threads of every mood: one computes in Python, one outside the GIL, two wait, one sleeps for ever.
 
-Prints the ids of its threads: TRUTH {name: OS thread id}
+Which is for the arguments to say. Says the threads' ids when it is ready: {"tids": {name: OS thread id}}
 """
 import hashlib
 import json
@@ -51,8 +51,7 @@ def main(kinds):
     for kind in kinds:
         start(kind, KINDS[kind])
     tids["MainThread"] = threading.get_native_id()
-    print("TRUTH " + json.dumps(tids))
-    print("READY")
+    print("READY " + json.dumps({"tids": tids}))
     sys.stdout.flush()
     wait_for_event()
 

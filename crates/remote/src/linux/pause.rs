@@ -142,9 +142,9 @@ impl Pauser {
         }
     }
 
-    /// The threads held now.
-    pub fn held(&self) -> usize {
-        self.held.len()
+    /// Whether the thread `tid` is held now.
+    pub fn holds(&self, tid: i32) -> bool {
+        self.held.iter().any(|(held, _)| *held == tid)
     }
 
     /// Lets go of threads that stopped after we had given up waiting. Call it often.

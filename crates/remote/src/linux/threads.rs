@@ -52,18 +52,26 @@ pub fn list(proc_dir: &Path, into: &mut Vec<i32>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The ids by which threads know themselves inside a container, where these differ from
-/// ours: inner id to ours. `None` for processes in our own pid namespace.
-pub fn inner_ids(proc_dir: &Path, tids: &[i32]) -> Option<HashMap<i32, i32>> {
-    let inner = |dir: PathBuf| {
-        let status = std::fs::read_to_string(dir.join("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        let mut ids = line.split_ascii_whitespace();
-        let outer: i32 = ids.next()?.parse().ok()?;
-        Some((ids.last()?.parse::<i32>().ok()?, outer))
-    };
-    inner(proc_dir.to_owned())?;
-    Some(tids.iter().filter_map(|tid| inner(proc_dir.join(format!("task/{tid}")))).collect())
+/// The `NSpid` line of a `/proc` status: our id of it, then that of each namespace down
+/// to its own.
+fn namespace_ids(dir: &Path) -> Option<(i32, i32)> {
+    let status = std::fs::read_to_string(dir.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let mut ids = line.split_ascii_whitespace();
+    let outer = ids.next()?.parse().ok()?;
+    Some((ids.next_back()?.parse().ok()?, outer))
+}
+
+/// Whether the process at `proc_dir` (`/proc/PID`) is in another pid namespace than we
+/// are, so that its threads know themselves by other ids.
+pub fn in_namespace(proc_dir: &Path) -> bool {
+    namespace_ids(proc_dir).is_some()
+}
+
+/// The ids by which the threads `tids` of a process in another pid namespace know
+/// themselves: inner id to ours.
+pub fn inner_ids(proc_dir: &Path, tids: &[i32]) -> HashMap<i32, i32> {
+    tids.iter().filter_map(|tid| namespace_ids(&proc_dir.join(format!("task/{tid}")))).collect()
 }
 
 /// One thread, with the files that tell its state kept open.

@@ -1,0 +1,256 @@
+//! What prints its parts by name, and what prints itself by Python code that we know.
+
+use super::reader::Reader;
+use super::types::{Kind, Printer, Type};
+use super::{Item, Shape, Value};
+use crate::object::BadObject;
+
+type Result<T> = std::result::Result<T, BadObject>;
+
+impl Reader<'_, '_> {
+    /// An object whose type does not print as the builtin type that it derives from.
+    pub(super) fn printed(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        if let Some(printer) = &type_.printer {
+            return match self.printed_by(object, type_, printer) {
+                Some(value) => value,
+                None if type_.kind == Kind::Type => self.builtin(object, type_),
+                None => self.instance(object, type_, ""),
+            };
+        }
+        match type_.kind {
+            _ if type_.name.starts_with("numpy.") => self.numpy_scalar(object, type_),
+            Kind::Tuple if !type_.base_name.contains('.') && type_.name.contains('.') => {
+                self.structure(object, type_)
+            }
+            // C code's own exceptions, classes and enumerations of integers.
+            Kind::Exception | Kind::Type => self.builtin(object, type_),
+            _ => self.instance(object, type_, ""),
+        }
+    }
+
+    /// What a `__repr__` of the standard library would print; `None` for any other.
+    fn printed_by(
+        &mut self,
+        object: u64,
+        type_: &Type,
+        printer: &Printer,
+    ) -> Option<Result<Value>> {
+        // Generated ones are wrapped by functions of the module that made them.
+        let generated = |name: &str| {
+            printer.file.ends_with(&format!("{name}.py"))
+                || printer.file.starts_with(&format!("<frozen {name}"))
+        };
+        if let Some(fields) = type_.dataclass
+            && (generated("dataclasses") || generated("reprlib"))
+        {
+            return Some(self.dataclass(object, type_, fields));
+        }
+        if let (Kind::Tuple, Some(fields)) = (type_.kind, type_.fields)
+            // Named tuples were compiled from a string before 3.7.
+            && (generated("collections/__init__")
+                || generated("collections")
+                || printer.file == "<string>")
+        {
+            return Some(self.named_tuple(object, type_, fields));
+        }
+        if type_.kind == Kind::Type {
+            let known = printer.is("enum", "EnumMeta") || printer.is("enum", "EnumType");
+            return known.then(|| self.enum_class(object, type_));
+        }
+        if printer.module == "enum" {
+            return Some(self.enum_member(object, type_));
+        }
+        self.standard(object, type_, printer)
+    }
+
+    /// `Cls(a=1, b=2)` (Lib/dataclasses.py `_repr_fn`), without the fields that are not
+    /// to be shown.
+    fn dataclass(&mut self, object: u64, type_: &Type, fields: u64) -> Result<Value> {
+        let mut names = Vec::new();
+        self.objects.for_each_item(fields, &mut |name, field| {
+            names.push((name, field));
+            names.len() < 1024
+        })?;
+        let mut parts = Vec::new();
+        for (name, field) in names {
+            if self.is_shown(field)
+                && let Ok(name) = self.name(name)
+                && let Some(value) = self.attribute(object, type_, &name)
+            {
+                parts.push((name, value));
+            }
+        }
+        let length = parts.len() as u64;
+        self.inside(object, "...", |reader| {
+            let items = reader.named(&parts);
+            let ends = (format!("{}(", type_.qualname), ")");
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, length))
+        })
+    }
+
+    /// `dataclasses.Field`: real fields (no class variables) that `repr` includes.
+    fn is_shown(&self, field: u64) -> bool {
+        let Ok(type_) = self.objects.type_of(field).and_then(|type_| self.type_at(type_)) else {
+            return false;
+        };
+        let slots = self.slots(field, &type_);
+        let slot = |name: &str| slots.iter().find(|(slot, _)| slot == name).map(|(_, at)| *at);
+        let hidden =
+            slot("repr").is_some_and(|flag| self.integer(flag).is_ok_and(|flag| flag.text == "0"));
+        let kind = slot("_field_type").and_then(|kind| {
+            let type_ = self.type_at(self.objects.type_of(kind).ok()?).ok()?;
+            self.name(self.attribute(kind, &type_, "name")?).ok()
+        });
+        !hidden && kind.is_none_or(|kind| kind == "_FIELD")
+    }
+
+    /// An attribute of an instance: in its dictionary or in a slot.
+    pub(super) fn attribute(&self, object: u64, type_: &Type, name: &str) -> Option<u64> {
+        if let Ok(Some(value)) = self.objects.attribute(object, name) {
+            return Some(value);
+        }
+        self.slots(object, type_).into_iter().find(|(slot, _)| slot == name).map(|(_, at)| at)
+    }
+
+    /// `Point(x=1, y=2)` (Lib/collections/__init__.py `namedtuple`).
+    fn named_tuple(&mut self, object: u64, type_: &Type, fields: u64) -> Result<Value> {
+        let (names, _) = self.tuple_items(fields, 256)?;
+        let (values, _) = self.tuple_items(object, names.len())?;
+        let names = names.into_iter().map(|name| self.name(name).unwrap_or_default());
+        let parts: Vec<(String, u64)> = names.zip(values).collect();
+        self.record(object, type_, &type_.name, &parts)
+    }
+
+    /// `time.struct_time(tm_year=2024, ...)` (Objects/structseq.c).
+    fn structure(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        let members = self.members(type_.address, 64)?;
+        if members.is_empty() {
+            return self.instance(object, type_, "");
+        }
+        let (values, _) = self.tuple_items(object, members.len())?;
+        let names = members.into_iter().map(|(name, _)| name);
+        let parts: Vec<(String, u64)> = names.zip(values).collect();
+        self.record(object, type_, &type_.name, &parts)
+    }
+
+    fn record(
+        &mut self,
+        object: u64,
+        type_: &Type,
+        name: &str,
+        parts: &[(String, u64)],
+    ) -> Result<Value> {
+        self.inside(object, "...", |reader| {
+            let items = reader.named(parts);
+            let ends = (format!("{name}("), ")");
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, parts.len() as u64))
+        })
+    }
+
+    /// `<Color.RED: 1>` (Lib/enum.py).
+    fn enum_member(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        let value = self
+            .attribute(object, type_, "_value_")
+            .ok_or(BadObject::Unexpected("an enum member"))?;
+        let name = self.attribute(object, type_, "_name_").and_then(|name| {
+            let kind = self.type_at(self.objects.type_of(name).ok()?).ok()?.kind;
+            if kind == Kind::None { None } else { self.name(name).ok() }
+        });
+        let name = match name {
+            Some(name) => format!(".{name}"),
+            None => match self.flag_names(type_, value) {
+                Some(names) => format!(".{names}"),
+                None => String::new(),
+            },
+        };
+        self.inside(object, "...", |reader| {
+            let items = reader.items(&[value]);
+            let ends = (format!("<{}{name}: ", type_.name), ">");
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, 1))
+        })
+    }
+
+    /// The names of the flags in a value, up to 3.10 (Lib/enum.py `_decompose`): the
+    /// highest first. From 3.11 on the member has them as its name.
+    fn flag_names(&self, type_: &Type, value: u64) -> Option<String> {
+        let value = self.objects.small_int(value).ok()?;
+        let dict = self.objects.field(type_.address, self.layout().values.types.dict).ok()?;
+        let map = self.objects.dict_get(dict, "_member_map_").ok()??;
+        let mut members: Vec<(i64, String)> = Vec::new();
+        self.objects
+            .for_each_item(map, &mut |name, member| {
+                let flag = self.objects.attribute(member, "_value_").ok().flatten();
+                let flag = flag.and_then(|flag| self.objects.small_int(flag).ok());
+                if let (Some(flag), Ok(name)) = (flag, self.name(name))
+                    && flag != 0
+                    && flag & value == flag
+                {
+                    members.push((flag, name));
+                }
+                members.len() < 64
+            })
+            .ok()?;
+        members.sort_by_key(|(flag, _)| std::cmp::Reverse(*flag));
+        members.dedup_by_key(|(flag, _)| *flag);
+        if members.is_empty() {
+            return Some(value.to_string());
+        }
+        let names: Vec<String> = members.into_iter().map(|(_, name)| name).collect();
+        Some(names.join("|"))
+    }
+
+    /// Objects/exceptions.c `BaseException_repr`: a comma behind a lone argument before
+    /// 3.7.
+    pub(super) fn exception(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        // PyException_HEAD: dict, args.
+        let args = self.part(object, 1)?;
+        self.inside(object, "...", |reader| {
+            let (_, length) = reader.tuple_items(args, 0)?;
+            let (addresses, _) = reader.tuple_items(args, reader.take(length))?;
+            let items = reader.items(&addresses);
+            let comma = length == 1 && !reader.layout().version.at_least(3, 7);
+            let ends = (format!("{}(", type_.short_name()), if comma { ",)" } else { ")" });
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, length))
+        })
+    }
+
+    /// Objects/namespaceobject.c: sorted by name before 3.9.
+    pub(super) fn namespace(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        let mut parts = Vec::new();
+        self.objects.for_each_attribute(object, &mut |name, value| {
+            if let Ok(name) = self.name(name) {
+                parts.push((name, value));
+            }
+            parts.len() < 4096
+        })?;
+        if !self.layout().version.at_least(3, 9) {
+            parts.sort();
+        }
+        let name = if type_.heap { type_.short_name() } else { "namespace" };
+        self.inside(object, "namespace(...)", |reader| {
+            let items = reader.named(&parts);
+            let ends = (format!("{name}("), ")");
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, parts.len() as u64))
+        })
+    }
+
+    /// A call of one argument that we made ourselves: `UUID('...')`.
+    pub(super) fn made(&self, object: u64, type_: &Type, argument: &str) -> Value {
+        self.symbol(object, type_, &format!("{}({argument})", type_.short_name()))
+    }
+
+    /// A call whose arguments are objects.
+    pub(super) fn call(
+        &mut self,
+        object: u64,
+        type_: &Type,
+        name: &str,
+        arguments: &[u64],
+    ) -> Result<Value> {
+        self.inside(object, "...", |reader| {
+            let items: Vec<Item> = reader.items(arguments);
+            let ends = (format!("{name}("), ")");
+            Ok(reader.group(object, type_, Shape::Fields, ends, items, arguments.len() as u64))
+        })
+    }
+}

@@ -1,0 +1,295 @@
+//! What happens to the target, and to `record`, while it records: forks, other programs,
+//! ends, stops, signals. What was collected is written, and nobody hangs.
+
+mod record_kit;
+mod support;
+
+use record_kit::{
+    Folder, Running, counted, folded, modern, samples, split_truth, total, until, with,
+};
+use rustix::process::Signal;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use support::{Target, for_each, interpreters, one_per_version, run, run_py_spy};
+
+/// The function that all of record_life.py's time goes to.
+const WORK: &str = "compute_in_parent (";
+
+fn start(kind: &[&str]) -> Target {
+    Target::start(modern(), "record_life.py", kind)
+}
+
+/// Begins to record a target, until told otherwise.
+#[track_caller]
+fn begin(target: &Target, folder: &Folder, args: &[&str]) -> Running {
+    let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
+    let mut recording =
+        Running::py_spy(&[&["record", "-r", "200", "-p", &pid, "-o", &out], args].concat());
+    recording.wait_sampling();
+    recording
+}
+
+/// Lets the target compute `seconds` more of CPU time: only then there must be samples.
+#[track_caller]
+fn let_compute(target: &Target, seconds: f64) {
+    // utime and stime, in hundredths of a second.
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", target.pid())).unwrap();
+        let fields: Vec<u64> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
+        (fields[11] + fields[12]) as f64 / 100.0
+    };
+    let start = used();
+    until("the target to compute", || (used() - start > seconds).then_some(()));
+}
+
+/// The recording ended well: it says so, and the file holds what it says.
+#[track_caller]
+fn check_written(recording: &mut Running, folder: &Folder) -> u64 {
+    let done = recording.wait();
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    assert_eq!(done.stdout, "");
+    assert_eq!(folder.names(), ["out.txt"]);
+    let found = folded(&folder.read("out.txt"));
+    assert_eq!(total(&found), samples(&done.stderr), "{}", done.stderr);
+    let work = with(&found, WORK);
+    assert!(work > 10, "only {work} of {}: {}", total(&found), done.stderr);
+    work
+}
+
+/// SIGINT, SIGTERM and SIGHUP write what was collected; the target goes on.
+#[test]
+fn signals_end_it_in_good_order() {
+    let mut target = start(&["burn"]);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let folder = Folder::new();
+        let mut recording = begin(&target, &folder, &[]);
+        let_compute(&target, 0.2);
+        assert_eq!(folder.names(), [""; 0], "nothing is written before the end");
+        recording.signal(signal);
+        check_written(&mut recording, &folder);
+    }
+    target.signal(Signal::USR1);
+    assert_eq!(target.read_line(), "TOLD");
+}
+
+/// SIGUSR1 writes what there is and goes on, to the same file, and the last word is the
+/// whole recording. Whenever the file is looked at, it is whole.
+#[test]
+fn a_snapshot_is_written_on_the_way() {
+    let target = start(&["burn"]);
+    let folder = Folder::new();
+    let mut recording = begin(&target, &folder, &[]);
+    let mut last = 0;
+    for _ in 0..3 {
+        let_compute(&target, 0.1);
+        let before = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
+        recording.signal(Signal::USR1);
+        // The file is replaced, not overwritten: another inode.
+        until("a snapshot", || {
+            let now = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
+            (now.is_some() && now != before).then_some(())
+        });
+        let sum = total(&folded(&folder.read("out.txt")));
+        assert!(sum > last, "{sum} after {last}");
+        last = sum;
+        assert!(recording.is_running());
+    }
+    recording.signal(Signal::INT);
+    assert!(check_written(&mut recording, &folder) >= last);
+}
+
+/// A second Ctrl-C does not wait for a file that takes its time.
+#[test]
+fn a_second_interrupt_stops_at_once() {
+    let target = start(&["burn"]);
+    let folder = Folder::new();
+    // Writing into a pipe that nobody reads never ends.
+    let pipe = folder.file("pipe");
+    run(Command::new("mkfifo").arg(&pipe)).ok();
+    let pid = target.pid().to_string();
+    let mut recording = Running::py_spy(&["record", "-p", &pid, "-o", &pipe]);
+    recording.wait_sampling();
+    recording.signal(Signal::INT);
+    recording.wait_for("Stopped sampling");
+    assert!(recording.is_running());
+    recording.signal(Signal::INT);
+    let done = recording.wait();
+    assert_eq!(done.code(), Some(130), "{} {}", done.status, done.stderr);
+}
+
+/// The target's end, however it ends, ends the recording well.
+#[test]
+fn the_end_of_the_target_is_the_end() {
+    for signal in [Signal::KILL, Signal::TERM] {
+        let target = start(&["burn"]);
+        let folder = Folder::new();
+        let mut recording = begin(&target, &folder, &["-d", "1000"]);
+        let_compute(&target, 0.2);
+        target.signal(signal);
+        check_written(&mut recording, &folder);
+    }
+    // At a low rate too nobody waits for the next sample to notice.
+    let target = start(&["burn"]);
+    let folder = Folder::new();
+    let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
+    let mut recording = Running::py_spy(&["record", "-r", "0.001", "-p", &pid, "-o", &out]);
+    recording.wait_sampling();
+    target.signal(Signal::KILL);
+    let done = recording.wait();
+    assert_eq!(
+        (done.code(), folder.names()),
+        (Some(0), vec!["out.txt".to_owned()]),
+        "{}",
+        done.stderr
+    );
+}
+
+/// A target that is stopped stays stopped, and the recording ends on its time.
+#[test]
+fn a_stopped_target_is_no_trap() {
+    let target = start(&["burn"]);
+    target.signal(Signal::STOP);
+    until("the stop", || (target.state() == 'T').then_some(()));
+    for args in [&[][..], &["--blocking"], &["-i"]] {
+        let folder = Folder::new();
+        let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
+        let run =
+            run_py_spy([&["record", "-d", "0.5", "-p", &pid, "-o", &out], args].concat()).ok();
+        let found = folded(&folder.read("out.txt"));
+        assert_eq!(total(&found), samples(&run.stderr));
+        // Pausing a stopped thread wakes it up for an instant, in which it may be seen.
+        let expected = args == ["-i"];
+        let exact = args != ["--blocking"];
+        assert!(!exact || (total(&found) > 0) == expected, "{args:?}: {}", run.stderr);
+        assert_eq!(target.state(), 'T', "{args:?}");
+    }
+    // Stopped and continued while recording.
+    target.signal(Signal::CONT);
+    let folder = Folder::new();
+    let mut recording = begin(&target, &folder, &[]);
+    let_compute(&target, 0.2);
+    target.signal(Signal::STOP);
+    until("the stop", || (target.state() == 'T').then_some(()));
+    target.signal(Signal::CONT);
+    let_compute(&target, 0.1);
+    recording.signal(Signal::INT);
+    check_written(&mut recording, &folder);
+}
+
+/// Forks while recording: the children's work is not the parent's.
+#[test]
+fn forks_do_not_disturb() {
+    for_each(one_per_version(), |python| {
+        let target = Target::start(python, "record_life.py", &["fork"]);
+        let pid = target.pid().to_string();
+        let run =
+            run_py_spy(["record", "-f", "raw", "-o", "-", "-d", "0.7", "-r", "200", "-p", &pid])
+                .ok();
+        let found = folded(&run.stdout);
+        assert!(with(&found, WORK) > 5, "{found:?}");
+        assert_eq!(with(&found, "compute_in_child ("), 0, "{found:?}");
+        assert_eq!(counted(&run.stderr, "errors"), Some(0), "{}", run.stderr);
+    });
+}
+
+/// Threads that live for less than a millisecond are sampled without an error, and are not
+/// overlooked: half of the time is theirs, and most of that is found. (Getting to know a
+/// thread takes some of its short life, so a part is lost.)
+#[test]
+fn threads_may_come_and_go() {
+    for_each(one_per_version(), |python| {
+        let mut target = Target::start(python, "record_churn.py", &[]);
+        let pid = target.pid().to_string();
+        let run = run_py_spy([
+            "record", "-f", "raw", "-o", "-", "-d", "1", "-r", "500", "-t", "-p", &pid,
+        ])
+        .ok();
+        let found = folded(&run.stdout);
+        assert_eq!(total(&found), samples(&run.stderr));
+        assert_eq!(counted(&run.stderr, "errors"), Some(0), "{}", run.stderr);
+        assert!(
+            counted(&run.stderr, "dropped").unwrap_or(0) * 10 <= samples(&run.stderr),
+            "{}",
+            run.stderr
+        );
+        let [parent, thread] =
+            ["compute_in_parent (", "compute_in_thread ("].map(|name| with(&found, name) as f64);
+        assert!(parent + thread > 50.0, "{found:?}");
+        let truth =
+            split_truth(&mut target).into_iter().find(|(name, _)| name == "thread").unwrap().1;
+        let share = thread / (parent + thread);
+        println!(
+            "{}: threads: truth {truth:.3}, found {share:.3} of {}",
+            python.label,
+            parent + thread
+        );
+        assert!(
+            (share - truth).abs() < 0.25,
+            "truth {truth:.3}, found {share:.3} of {}",
+            parent + thread
+        );
+    });
+}
+
+/// The target becomes another program: one that is no Python ends the recording, another
+/// Python is recorded on (or ends it); what there was is kept.
+#[test]
+fn another_program_ends_it_or_goes_on() {
+    let other = interpreters().iter().find(|other| other.version != modern().version).unwrap();
+    let script = support::target::script_path("record_life.py").to_str().unwrap().to_owned();
+    let becomes = [
+        vec!["/bin/sleep", "1000"],
+        vec![modern().path.to_str().unwrap(), &script, "burn"],
+        vec![other.path.to_str().unwrap(), &script, "burn"],
+    ];
+    for new in becomes {
+        let target = start(&[&["exec"], &new[..]].concat());
+        let folder = Folder::new();
+        let mut recording = begin(&target, &folder, &["-d", "4"]);
+        let_compute(&target, 0.2);
+        target.signal(Signal::USR1);
+        check_written(&mut recording, &folder);
+        let comm = std::fs::read_to_string(format!("/proc/{}/cmdline", target.pid())).unwrap();
+        assert_eq!(comm.split('\0').next(), Some(new[0]), "it goes on as the new program");
+    }
+}
+
+/// A recording to the end of its time does not end the target, nor leaves it stopped.
+#[test]
+fn the_target_goes_on() {
+    let mut target = start(&["burn"]);
+    for args in [&[][..], &["--blocking"], &["--nonblocking"]] {
+        let pid = target.pid().to_string();
+        run_py_spy(
+            [&["record", "-d", "0.3", "-r", "500", "-o", "/dev/null", "-p", &pid], args].concat(),
+        )
+        .ok();
+        target.signal(Signal::USR1);
+        assert_eq!(target.read_line(), "TOLD", "{args:?}");
+    }
+}
+
+/// An existing file keeps its place until the new one is whole; a link stays a link.
+#[test]
+fn files_are_replaced_whole() {
+    let target = start(&["burn"]);
+    let folder = Folder::new();
+    std::fs::write(folder.file("out.txt"), "the old one").unwrap();
+    let mut recording = begin(&target, &folder, &[]);
+    let_compute(&target, 0.2);
+    assert_eq!(folder.read("out.txt"), "the old one");
+    recording.signal(Signal::TERM);
+    check_written(&mut recording, &folder);
+    // Killed in the middle: the old file is still there, whole.
+    let before = folder.read("out.txt");
+    let mut recording = begin(&target, &folder, &[]);
+    recording.signal(Signal::KILL);
+    recording.wait();
+    assert_eq!((folder.names(), folder.read("out.txt")), (vec!["out.txt".to_owned()], before));
+}

@@ -83,9 +83,9 @@ impl Objects<'_> {
     }
 
     fn length(&self, object: u64, offset: u32) -> Result<usize> {
-        let word = self.layout.arch.word();
-        let raw = self.memory.bytes(object.wrapping_add(u64::from(offset)), word)?;
-        let value = self.layout.arch.ssize(&raw, 0).unwrap_or(-1);
+        // An int before 2.5 (PEP 353).
+        let size = self.layout.values.ssize as usize;
+        let value = self.memory.uint(object.wrapping_add(u64::from(offset)), size)? as i64;
         usize::try_from(value)
             .ok()
             .filter(|length| *length <= 1 << 40)
@@ -160,6 +160,9 @@ impl Objects<'_> {
                     self.layout.arch.word(),
                 )?;
                 return self.layout.arch.ssize(&raw, 0).ok_or(BadObject::Unexpected("an int"));
+            }
+            if name != "long" {
+                return Err(BadObject::Unexpected("an int"));
             }
         } else if name != "int" && name != "bool" {
             return Err(BadObject::Unexpected("an int"));

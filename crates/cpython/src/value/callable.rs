@@ -133,6 +133,9 @@ impl Reader<'_, '_> {
 
     /// Modules/_functoolsmodule.c: fn, args, kw.
     fn partial(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        if self.layout().version.major == 2 {
+            return self.instance(object, type_, " object");
+        }
         let (function, args, kw) =
             (self.part(object, 0)?, self.part(object, 1)?, self.part(object, 2)?);
         self.inside(object, "...", |reader| {

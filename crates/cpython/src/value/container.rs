@@ -197,33 +197,40 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// Modules/_collectionsmodule.c: blocks of items linked both ways; up to 3.3 the
-    /// links lie in front of the items, then around them.
+    /// Modules/_collectionsmodule.c: blocks of items, linked both ways, and where in the
+    /// first one the items begin.
     fn deque(&mut self, object: u64, type_: &Type) -> Result<Value> {
         let layout = self.layout();
         let version = layout.version;
         let word = u64::from(layout.arch.pointer);
         let old = !version.at_least(3, 4);
+        // 2.7.6 changed both structs.
+        let late = version.major == 2 && version.minor == 7 && version.patch >= 6;
         let start = if old { layout.values.head } else { layout.values.var_head };
         let start = object.wrapping_add(u64::from(start));
         let memory = self.objects.memory;
-        let small = |at: u64| memory.uint(at, layout.values.ssize as usize);
         let mut block = memory.ptr(start)?;
-        // Two blocks, then the indices; 2.4 and 2.5: ints, and no maxlen.
-        let indices = start.wrapping_add(2 * word);
+        // Two blocks, then: leftindex, rightindex, (len,) (maxlen,) state, (maxlen): all
+        // words, but ints in 2.4 and 2.5, which have no maxlen.
         let unit = if version.at_least(2, 6) { word } else { 4 };
-        let mut index = if unit == 4 { memory.uint(indices, 4)? } else { small(indices)? };
-        let (length, maxlen) = if !old {
-            let maxlen = memory.ptr(indices.wrapping_add(3 * word))?;
-            (self.length(object, layout.values.ob_size)?, maxlen as i64)
-        } else if version.at_least(2, 6) {
-            let maxlen = memory.ptr(indices.wrapping_add(3 * word))?;
-            (small(indices.wrapping_add(2 * word))?, maxlen as i64)
-        } else {
-            (memory.uint(indices.wrapping_add(8), 4)?, -1)
+        let number = |index: u64| {
+            memory.uint(start.wrapping_add(2 * word + index * unit), unit as usize)
+        };
+        let mut index = number(0)?;
+        let length = if old { number(2)? } else { self.length(object, layout.values.ob_size)? };
+        let maxlen = match (unit == word, late) {
+            (false, _) => -1,
+            (true, true) => number(4)? as i64,
+            (true, false) => number(3)? as i64,
         };
         let size = if version.at_least(3, 5) { DEQUE_BLOCK } else { OLD_DEQUE_BLOCK };
-        let (data, next) = if old { (2 * word, word) } else { (word, word + size * word) };
+        // Items and the link to the next block: links in front; items in front (2.7.6);
+        // items between the links.
+        let (data, next) = match (old, late) {
+            (true, false) => (2 * word, word),
+            (true, true) => (0, size * word),
+            (false, _) => (word, word + size * word),
+        };
         self.inside(object, "[...]", |reader| {
             let count = reader.take(length);
             let mut addresses = Vec::new();

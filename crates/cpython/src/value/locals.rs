@@ -104,6 +104,8 @@ impl Decoder<'_> {
         let slots = self.slots_of(frame.code, flags)?;
         let mut variables = self.fast(frame, &slots)?;
         if flags & OPTIMIZED == 0 {
+            // `__class__` and such of a class's body.
+            variables.retain(|variable| self.is_of_interest(&variable.name));
             self.names(frame, &mut variables)?;
         }
         Ok(variables)
@@ -271,7 +273,7 @@ impl Decoder<'_> {
             left -= 1;
             let shown = self
                 .text_of(name)
-                .filter(|name| self.budget.everything || !name.starts_with("__"))
+                .filter(|name| self.is_of_interest(name))
                 .filter(|_| self.budget.everything || !self.is_definition(address));
             if let Some(name) = shown {
                 found.push((text::clean(&name), address));
@@ -295,6 +297,10 @@ impl Decoder<'_> {
             }
         }
         Ok(())
+    }
+
+    fn is_of_interest(&self, name: &str) -> bool {
+        self.budget.everything || !name.starts_with("__")
     }
 
     /// Modules, functions and classes.

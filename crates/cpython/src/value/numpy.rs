@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::types::{Kind, Type};
-use super::{Group, Integer, Item, Label, Shape, Symbol, Value, number, text::Text};
+use super::{Group, Integer, Item, Shape, Symbol, Value, number, text::Text};
 use crate::object::BadObject;
 
 type Result<T> = std::result::Result<T, BadObject>;
@@ -11,6 +11,9 @@ const BAD: BadObject = BadObject::Unexpected("an array");
 
 /// `NPY_MAXDIMS` of NumPy 2.
 const MAX_DIMENSIONS: u64 = 64;
+/// `NPY_DATETIMEUNIT`.
+const UNITS: [&str; 15] =
+    ["Y", "M", "W", "", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"];
 /// An element larger than this is not looked at.
 const MAX_ELEMENT: u64 = 1 << 16;
 
@@ -21,6 +24,9 @@ struct Element {
     kind: char,
     size: u64,
     big_endian: bool,
+    /// The unit of dates and durations, and how many of it one is.
+    unit: &'static str,
+    factor: u32,
 }
 
 /// Where an array's elements are.
@@ -43,8 +49,14 @@ impl Element {
             'S' => format!("S{}", self.size),
             'U' => format!("U{}", self.size / 4),
             'O' => "object".to_owned(),
-            'M' => "datetime64".to_owned(),
-            'm' => "timedelta64".to_owned(),
+            'M' | 'm' => {
+                let name = if self.kind == 'M' { "datetime64" } else { "timedelta64" };
+                match (self.unit, self.factor) {
+                    ("", _) => name.to_owned(),
+                    (unit, 1) => format!("{name}[{unit}]"),
+                    (unit, factor) => format!("{name}[{factor}{unit}]"),
+                }
+            }
             _ => format!("void{bits}"),
         }
     }
@@ -80,7 +92,8 @@ impl Reader<'_, '_> {
         let int = |at, size| arch.uint(&bytes, at, size).unwrap_or(0);
         let alignment = int(20, 4);
         // In NumPy 2 that is the upper half of the flags, of which 8 are used.
-        let size = if (1..=64).contains(&alignment) { int(16, 4) } else { int(24, 8) };
+        let first = (1..=64).contains(&alignment);
+        let size = if first { int(16, 4) } else { int(24, 8) };
         let kind = byte(8);
         if !"biufcSUOMmVT".contains(kind) || size > MAX_ELEMENT {
             return Err(BAD);
@@ -90,7 +103,29 @@ impl Reader<'_, '_> {
             '<' => false,
             _ => arch.big_endian,
         };
-        Ok(Element { kind, size, big_endian })
+        let (unit, factor) = if matches!(kind, 'M' | 'm') {
+            self.unit(describes, first).unwrap_or(("", 1))
+        } else {
+            ("", 1)
+        };
+        Ok(Element { kind, size, big_endian, unit, factor })
+    }
+
+    /// The unit is in `c_metadata`: behind four pointers an enum and an int. NumPy 1 has
+    /// subarray, fields, names, f and metadata in front of it; NumPy 2 elsize, alignment,
+    /// metadata, hash, two reserved words, subarray, fields and names.
+    fn unit(&self, describes: u64, first: bool) -> Result<(&'static str, u32)> {
+        let word = u64::from(self.layout().arch.pointer);
+        let head = u64::from(self.layout().values.head);
+        let at = if first { 24 + 5 * word } else { 24 + 9 * word };
+        let metadata = self.objects.memory.ptr(describes.wrapping_add(head + at))?;
+        self.unit_at(metadata.wrapping_add(4 * word))
+    }
+
+    fn unit_at(&self, at: u64) -> Result<(&'static str, u32)> {
+        let unit = self.objects.memory.uint(at, 4)?;
+        let factor = self.objects.memory.uint(at.wrapping_add(4), 4)?;
+        Ok((UNITS.get(unit as usize).copied().ok_or(BAD)?, factor as u32))
     }
 
     /// `array([1, 2], shape=(2,), dtype=int64)`
@@ -168,7 +203,12 @@ impl Reader<'_, '_> {
                     return symbol("NaT".to_owned());
                 }
                 let shift = 64 - 8 * size as u32;
-                Value::int((value << shift) as i64 >> shift)
+                let value = (value << shift) as i64 >> shift;
+                let date = value.checked_mul(i64::from(element.factor));
+                match date.and_then(|date| iso(date, element.unit)) {
+                    Some(date) if element.kind == 'M' => symbol(format!("'{date}'")),
+                    _ => Value::int(value),
+                }
             }
             ('u', 1 | 2 | 4 | 8) => {
                 let text = bits(0, size).to_string();
@@ -274,7 +314,9 @@ impl Reader<'_, '_> {
         let digits = |prefix: &str| {
             name.strip_prefix(prefix).and_then(|bits| bits.parse::<u64>().ok()).map(|bits| bits / 8)
         };
-        let element = |kind, size| Some(Element { kind, size, big_endian: false });
+        let big_endian = self.layout().arch.big_endian;
+        let element =
+            |kind, size| Some(Element { kind, size, big_endian, unit: "", factor: 1 });
         let of = match name.as_str() {
             "bool" | "bool_" => element('b', 1),
             "intc" => element('i', 4),
@@ -290,7 +332,6 @@ impl Reader<'_, '_> {
         };
         let value = match of {
             Some(of) => {
-                let of = Element { big_endian: self.layout().arch.big_endian, ..of };
                 let at = object.wrapping_add(u64::from(self.layout().values.head));
                 let bytes = self.objects.memory.bytes(at, of.size as usize)?;
                 self.scalar(of, &bytes)
@@ -304,7 +345,16 @@ impl Reader<'_, '_> {
             let shown = if truth { "np.True_" } else { "np.False_" };
             return Ok(self.symbol(object, type_, shown));
         }
-        let items = vec![Item { label: Label::None, value }];
+        let value = match value {
+            // No more parentheses around a complex number, and quotes around what a
+            // `float` cannot hold.
+            Value::Symbol(mut symbol) if symbol.text.starts_with('(') => {
+                symbol.text = symbol.text.trim_matches(['(', ')']).to_owned();
+                Value::Symbol(symbol)
+            }
+            other => other,
+        };
+        let items = vec![Item::plain(value)];
         Ok(self.group(object, type_, Shape::Fields, (format!("np.{name}("), ")"), items, 1))
     }
 
@@ -313,18 +363,14 @@ impl Reader<'_, '_> {
     fn numpy_time(&mut self, object: u64, type_: &Type, name: &str) -> Result<Value> {
         let at = object.wrapping_add(u64::from(self.layout().values.head));
         let value = self.objects.memory.uint(at, 8)? as i64;
-        let unit = self.objects.memory.uint(at.wrapping_add(8), 4)?;
-        let factor = self.objects.memory.uint(at.wrapping_add(12), 4)?;
-        const UNITS: [&str; 15] =
-            ["Y", "M", "W", "", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"];
-        let unit = UNITS.get(unit as usize).copied().ok_or(BAD)?;
+        let (unit, factor) = self.unit_at(at.wrapping_add(8))?;
         let factor_text = if factor == 1 { String::new() } else { factor.to_string() };
         let shown = if value == i64::MIN {
             "'NaT'".to_owned()
         } else if name == "timedelta64" {
             format!("{value},'{factor_text}{unit}'")
         } else {
-            match iso(value.checked_mul(factor as i64).ok_or(BAD)?, unit) {
+            match iso(value.checked_mul(i64::from(factor)).ok_or(BAD)?, unit) {
                 Some(text) => format!("'{text}'"),
                 None => format!("{value},'{factor_text}{unit}'"),
             }

@@ -26,6 +26,8 @@ impl Reader<'_, '_> {
         let mut items = vec![Item::named("shape", self.symbol(object, type_, &shape))];
         if let ([columns, _], true) = (&axes[..], axes.len() == 2) {
             let names = self.attribute_of(*columns, "_data").map(|names| {
+                let inner = self.inner_array(names);
+                let names = inner.unwrap_or(names);
                 self.inside(object, "...", |reader| {
                     let type_ = reader.type_at(reader.objects.type_of(names)?)?;
                     let whole = reader.numpy_array(names, &type_)?;
@@ -72,6 +74,19 @@ impl Reader<'_, '_> {
         (0..6).find_map(|index| list(self.part(manager, index).ok()?))
     }
 
+    /// The array inside of an array of dates, strings or categories: an attribute, or a
+    /// field of a Cython class (pandas/_libs/arrays.pyx).
+    fn inner_array(&self, data: u64) -> Option<u64> {
+        let is_array = |at: &u64| {
+            let type_ = self.objects.type_of(*at).and_then(|type_| self.type_at(type_));
+            type_.is_ok_and(|type_| type_.kind == Kind::NumpyArray)
+        };
+        ["_ndarray", "_codes", "_data"]
+            .iter()
+            .find_map(|name| self.attribute_of(data, name))
+            .or_else(|| (0..6).filter_map(|index| self.part(data, index).ok()).find(is_array))
+    }
+
     /// How long an index is: that of the array or range that it is made of.
     fn axis_length(&self, index: u64) -> Option<u64> {
         if let Some(range) = self.attribute_of(index, "_range") {
@@ -85,11 +100,7 @@ impl Reader<'_, '_> {
                 let Array { dimensions, .. } = self.array_of(data).ok()?;
                 return dimensions.first().map(|(length, _)| *length);
             }
-            // Arrays with an array inside, such as those of dates.
-            data = self
-                .attribute_of(data, "_ndarray")
-                .or_else(|| self.attribute_of(data, "_codes"))
-                .or_else(|| self.attribute_of(data, "_data"))?;
+            data = self.inner_array(data)?;
         }
         None
     }

@@ -19,7 +19,10 @@ impl Reader<'_, '_> {
         }
         match type_.kind {
             _ if type_.name.starts_with("numpy.") => self.numpy_scalar(object, type_),
-            Kind::Tuple if !type_.base_name.contains('.') && type_.name.contains('.') => {
+            Kind::DateTime if type_.name.starts_with("pandas.") => self.builtin(object, type_),
+            Kind::Tuple if type_.name.contains('.') => self.structure(object, type_),
+            // In 2.x they are no tuples, but look like them.
+            Kind::Object if !type_.heap && self.has_fields(type_.address) => {
                 self.structure(object, type_)
             }
             // C code's own exceptions, classes and enumerations of integers.
@@ -118,7 +121,10 @@ impl Reader<'_, '_> {
         let (values, _) = self.tuple_items(object, names.len())?;
         let names = names.into_iter().map(|name| self.name(name).unwrap_or_default());
         let parts: Vec<(String, u64)> = names.zip(values).collect();
-        self.record(object, type_, &type_.name, &parts)
+        // 2.7 has the name in the text of its method.
+        let made_by = type_.printer.as_ref().filter(|_| self.layout().version.major == 2);
+        let name = made_by.map_or(&type_.name, |printer| &printer.class).clone();
+        self.record(object, type_, &name, &parts)
     }
 
     /// `time.struct_time(tm_year=2024, ...)` (Objects/structseq.c).
@@ -131,6 +137,16 @@ impl Reader<'_, '_> {
         let names = members.into_iter().map(|(name, _)| name);
         let parts: Vec<(String, u64)> = names.zip(values).collect();
         self.record(object, type_, &type_.name, &parts)
+    }
+
+    /// A structure sequence of 2.x (Objects/structseq.c `visible_length_key`).
+    fn has_fields(&self, class: u64) -> bool {
+        if self.layout().version.major != 2 {
+            return false;
+        }
+        let dict = self.objects.field(class, self.layout().values.types.dict).unwrap_or(0);
+        let key = "n_sequence_fields";
+        dict != 0 && self.objects.dict_get(dict, key).is_ok_and(|count| count.is_some())
     }
 
     fn record(

@@ -227,6 +227,9 @@ impl Decoder<'_> {
 
     fn load_type(&self, address: u64) -> Result<Type> {
         let objects = self.objects;
+        if !self.is_type(address)? {
+            return Err(BadObject::Unexpected("a type"));
+        }
         let name = self.name_of(address)?;
         let heap = objects.type_flags(address)? & flags::HEAPTYPE != 0;
         let repr = self.layout().values.types.repr;
@@ -279,7 +282,27 @@ impl Decoder<'_> {
             seen.push(type_);
             type_ = self.objects.field(type_, self.layout().values.types.base)?;
         }
+        if type_ == 0 {
+            // A static type that was never made ready has no base (2.x's iterators).
+            return Ok((Kind::Object, address, self.name_of(address)?));
+        }
         Err(BadObject::Unexpected("a type"))
+    }
+
+    /// Whether what is at `address` is a type: its type is `type`, or derives from it.
+    fn is_type(&self, address: u64) -> Result<bool> {
+        let mut meta = self.objects.type_of(address)?;
+        for _ in 0..MAX_BASES {
+            if meta == 0 {
+                break;
+            }
+            let made = self.objects.type_flags(meta)? & flags::HEAPTYPE != 0;
+            if !made && self.name_of(meta)? == "type" {
+                return Ok(true);
+            }
+            meta = self.objects.field(meta, self.layout().values.types.base)?;
+        }
+        Ok(false)
     }
 
     fn by_version(&self, kind: Kind) -> Kind {

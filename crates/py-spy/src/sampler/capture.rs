@@ -56,7 +56,7 @@ impl Capture {
         roster.request(target, &mut self.batch);
         for entry in entries() {
             entry.predictor.request(layout, &mut self.batch);
-            for code in entry.predictor.codes() {
+            for code in entry.predictor.codes(layout) {
                 codes.request(layout, *code, &mut self.batch);
             }
         }
@@ -78,17 +78,19 @@ impl Capture {
     }
 
     /// Copies one thread's frames again, soon after: its code objects are those that
-    /// they were.
+    /// they were, and its innermost frame was `frame`.
     pub fn again(
         &mut self,
         target: &Target,
         roster: &Roster,
         thread: usize,
+        frame: u64,
     ) -> Result<(), ReadError> {
         let layout = &target.runtime.layout;
         self.batch.clear();
         if let Some(entry) = roster.threads.get(thread) {
             entry.predictor.request_first(layout, &entry.state, &mut self.batch);
+            entry.predictor.request_chain(layout, frame, &mut self.batch);
             entry.predictor.request(layout, &mut self.batch);
         }
         self.batch.coalesce(GAP);
@@ -147,6 +149,14 @@ impl Capture {
         if first == 0 {
             return Ok(Captured::Empty);
         }
+        let chain = entry.predictor.request_chain(layout, first, &mut self.batch);
+        for code in chain {
+            codes.request(layout, *code, &mut self.batch);
+        }
+        if self.batch.pending() {
+            self.batch.coalesce(GAP);
+            memory.read_batch(&mut self.batch)?;
+        }
         entry.predictor.begin();
         let mut next = first;
         let mut rounds = 0;
@@ -164,8 +174,8 @@ impl Capture {
             memory.read_batch(&mut self.batch)?;
         }
         let word = layout.arch.word() as u64;
-        entry.predictor.learn(layout, head, |chunk| memory.ptr(chunk.wrapping_add(word)).ok());
-        entry.predictor.set_codes(&self.frames);
+        let size_of = |chunk: u64| memory.ptr(chunk.wrapping_add(word)).ok();
+        entry.predictor.learn(layout, head, &self.frames, size_of);
         if self.frames.is_empty() {
             return Ok(Captured::Empty);
         }

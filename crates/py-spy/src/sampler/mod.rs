@@ -10,6 +10,7 @@
 
 mod activity;
 mod capture;
+mod chains;
 mod codes;
 mod predict;
 mod roster;
@@ -85,7 +86,9 @@ pub struct Counters {
 }
 
 /// Tries without a pause before one with.
-const TRIES: usize = 8;
+const TRIES: u32 = 8;
+/// Where tries hardly ever succeed, only every so often is more than one made.
+const RETRY_EVERY: u64 = 16;
 /// Threads may be paused for this much of the time, and a little at once at the start.
 const PAUSE_SHARE: u64 = 10;
 const PAUSE_START_NS: u64 = 100_000_000;
@@ -107,6 +110,8 @@ pub struct Sampler {
     /// Another tracer holds the process, or pausing is forbidden.
     cannot_pause: bool,
     started_ns: u64,
+    /// The share of late of tries that succeeded, of 256.
+    hope: u32,
     samples: Vec<Sampled>,
     wanted: Vec<usize>,
     unsure: Vec<(usize, u64)>,
@@ -127,6 +132,7 @@ impl Sampler {
             cannot_pause: options.policy == Policy::NonBlocking
                 || target.process.tracer().is_some(),
             started_ns: clock::now_ns(),
+            hope: 256,
             samples: Vec::new(),
             wanted: Vec::new(),
             unsure: Vec::new(),
@@ -258,6 +264,12 @@ impl Sampler {
         Ok(())
     }
 
+    /// How often to try without a pause: not in vain. Frames that are objects change
+    /// address with every function, so that the same one hardly comes back.
+    fn tries(&self) -> u32 {
+        if self.hope > 48 || self.counters.retried % RETRY_EVERY == 0 { TRIES } else { 1 }
+    }
+
     fn is_held(&self, thread: usize) -> bool {
         self.roster.threads[thread].tid.is_some_and(|tid| self.pauser.holds(tid))
     }
@@ -285,8 +297,8 @@ impl Sampler {
             // It waits, and so does its stack: no need to interrupt it.
             return self.settle(thread, false);
         }
-        for _ in 0..TRIES {
-            self.capture.again(&self.target, &self.roster, thread)?;
+        for _ in 0..self.tries() {
+            self.capture.again(&self.target, &self.roster, thread, frame)?;
             let captured =
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             // Only what shows the same innermost frame as the first try: otherwise
@@ -296,10 +308,12 @@ impl Sampler {
                 && self.capture.is_whole()
                 && let Some(stack) = self.trie.known(self.capture.calls())
             {
+                self.hope += (256 - self.hope) / 16;
                 self.accept(thread, stack);
                 return Ok(());
             }
         }
+        self.hope -= self.hope / 16;
         if self.cannot_pause {
             return self.settle(thread, false);
         }

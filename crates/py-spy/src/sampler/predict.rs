@@ -5,6 +5,7 @@
 //! entry frames lie elsewhere, one region each. Up to 3.10 every frame is an object, and
 //! the chain of frames is mostly that of the last sample.
 
+use super::chains::Chains;
 use cpython::frames::{self, RawFrame, Walk};
 use cpython::{Layout, threads::ThreadState};
 use remote::Batch;
@@ -39,6 +40,8 @@ pub struct Predictor {
     last: Vec<u64>,
     /// Frames that had to be fetched extra, newest last.
     recent: Vec<u64>,
+    /// Where frames are objects: the callers of innermost frames.
+    chains: Chains,
     /// The distinct code objects of the last walk, and the recent ones before them.
     codes: Vec<u64>,
     /// How much was read ahead at the last miss of the current walk.
@@ -87,12 +90,32 @@ impl Predictor {
         if let Some((start, end)) = self.chunk_top(layout) {
             batch.push_first(start, (end - start) as usize);
         }
-        if layout.frame.heap {
-            let (low, high) = layout.frame.span;
-            for address in self.last.iter().take(INNERMOST) {
-                batch.push_first(address.wrapping_add(u64::from(low)), (high - low) as usize);
-            }
+    }
+
+    /// Where frames are objects: asks `batch` for the frames that `innermost` had behind
+    /// it last, and returns their code objects; none where that is there already.
+    pub fn request_chain(&self, layout: &Layout, innermost: u64, batch: &mut Batch) -> &[u64] {
+        let (low, high) = layout.frame.span;
+        let length = (high - low) as usize;
+        let first = innermost.wrapping_add(u64::from(low));
+        if !layout.frame.heap || batch.get(first, length).is_some() {
+            return &[];
         }
+        let (frames, codes) = match self.chains.get(innermost) {
+            Some(chain) => (&chain.frames, &chain.codes),
+            None => (&self.last, &self.codes),
+        };
+        if frames.first() != Some(&innermost) {
+            batch.push_first(first, length);
+        }
+        let nearest = frames.len().min(INNERMOST);
+        for address in &frames[..nearest] {
+            batch.push_first(address.wrapping_add(u64::from(low)), length);
+        }
+        for address in &frames[nearest..] {
+            batch.push(address.wrapping_add(u64::from(low)), length);
+        }
+        codes
     }
 
     /// Asks `batch` for all else that the next walk will need.
@@ -105,9 +128,11 @@ impl Predictor {
                 batch.push(bottom, (end - bottom) as usize);
             }
         }
+        if layout.frame.heap {
+            return;
+        }
         let (low, high) = layout.frame.span;
-        let skip = if layout.frame.heap { INNERMOST } else { 0 };
-        for address in self.last.iter().skip(skip).chain(&self.recent) {
+        for address in self.last.iter().chain(&self.recent) {
             if !self.in_chunk(*address) {
                 batch.push(address.wrapping_add(u64::from(low)), (high - low) as usize);
             }
@@ -231,8 +256,13 @@ impl Predictor {
         &mut self,
         layout: &Layout,
         head: Head,
+        frames: &[RawFrame],
         chunk_size: impl FnOnce(u64) -> Option<u64>,
     ) {
+        self.set_codes(frames);
+        if layout.frame.heap {
+            self.chains.learn(&self.last, frames);
+        }
         if head.chunk == 0 {
             return;
         }
@@ -257,12 +287,12 @@ impl Predictor {
     }
 
     /// The code objects that the thread will most likely show.
-    pub fn codes(&self) -> &[u64] {
-        &self.codes
+    pub fn codes(&self, layout: &Layout) -> &[u64] {
+        if layout.frame.heap { &[] } else { &self.codes }
     }
 
     /// Learns which code objects the thread runs.
-    pub fn set_codes(&mut self, frames: &[RawFrame]) {
+    fn set_codes(&mut self, frames: &[RawFrame]) {
         let mut known = 0;
         for frame in frames {
             // Stacks are mostly those of the last sample, in the same order.

@@ -8,6 +8,8 @@ pub struct Batch {
     buffer: Vec<u8>,
     /// Regions before this index have been read (or found unreadable).
     done: usize,
+    /// The length of the longest region read.
+    longest: usize,
     /// Regions before this index keep their place: they are read first, in that order.
     first: usize,
     /// Indices of the regions read so far, by address.
@@ -26,6 +28,9 @@ pub struct Region {
     offset: usize,
 }
 
+/// This many regions before the nearest one may cover an address too.
+const MAX_OVERLAP: usize = 256;
+
 /// A batch never grows past this many bytes; more is refused by [`Batch::push`].
 pub const MAX_BATCH: usize = 256 << 20;
 
@@ -36,6 +41,7 @@ impl Batch {
         self.index.clear();
         self.done = 0;
         self.first = 0;
+        self.longest = 0;
     }
 
     /// Like [`Batch::push`], for what must be read first and right after what was pushed
@@ -99,12 +105,15 @@ impl Batch {
     /// The bytes at `address`, if a region that was read covers all `length` of them.
     #[inline]
     pub fn get(&self, address: u64, length: usize) -> Option<&[u8]> {
-        // The last region that starts at or before the address; a few before it too,
-        // because regions may overlap after a second read.
+        // The last region that starts at or before the address, or one before it: regions
+        // of different reads may overlap.
         let at = self.index.partition_point(|i| self.regions[*i as usize].address <= address);
-        for i in self.index[at.saturating_sub(3)..at].iter().rev() {
+        for i in self.index[at.saturating_sub(MAX_OVERLAP)..at].iter().rev() {
             let region = &self.regions[*i as usize];
             let skip = (address - region.address) as usize;
+            if skip > self.longest {
+                return None;
+            }
             if skip.checked_add(length)? <= region.got {
                 let from = region.offset + skip;
                 return self.buffer.get(from..from + length);
@@ -142,6 +151,8 @@ impl Batch {
         self.done = self.regions.len();
         self.index.extend((from as u32)..(self.done as u32));
         let regions = &self.regions;
+        let longest = regions[from..].iter().map(|region| region.got).max();
+        self.longest = self.longest.max(longest.unwrap_or(0));
         self.index.sort_unstable_by_key(|i| regions[*i as usize].address);
     }
 

@@ -182,7 +182,6 @@ impl CodeInfo {
     /// Reads the code object at `address`.
     pub fn load(objects: Objects, address: u64) -> Result<CodeInfo, BadObject> {
         let layout = objects.layout;
-        let arch = layout.arch;
         let type_ = objects.type_of(address)?;
         if objects.type_name(type_)? != "code" {
             return Err(BadObject::Unexpected("a code object"));
@@ -215,12 +214,10 @@ impl CodeInfo {
         };
         let length = u32::try_from(length).ok().filter(|length| *length < 1 << 30);
         let table = signature.fields[2];
-        let size = arch.ssize(
-            &objects.memory.bytes(table.wrapping_add(u64::from(bytes_size)), arch.word())?,
-            0,
-        );
-        let size =
-            size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_TABLE);
+        // An int before 2.5, with nothing known behind it.
+        let width = layout.values.ssize as usize;
+        let size = objects.memory.uint(table.wrapping_add(u64::from(bytes_size)), width)?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_TABLE);
         let size = size.ok_or(BadObject::Unexpected("a line table"))?;
         Ok(CodeInfo {
             address,

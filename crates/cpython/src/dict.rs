@@ -6,6 +6,8 @@ type Result<T> = std::result::Result<T, BadObject>;
 
 /// The most entries of one dictionary that are looked at.
 const MAX_ENTRIES: u64 = 1 << 20;
+/// The most keys that one is looked for among.
+const MAX_SEARCH: u64 = 1 << 16;
 /// A dictionary of more entries than this is none.
 const MAX_SIZE: u64 = 1 << 36;
 
@@ -165,12 +167,14 @@ impl Objects<'_> {
 
     fn find(&self, entries: &Entries, name: &str) -> Result<Option<u64>> {
         let mut found = None;
+        let mut left = MAX_SEARCH;
         self.walk(entries, &mut |key, value| {
             let same = self.text(key, name.len() + 1).is_ok_and(|text| text == name);
             if same {
                 found = Some(value);
             }
-            !same
+            left -= 1;
+            !same && left > 0
         })?;
         Ok(found)
     }

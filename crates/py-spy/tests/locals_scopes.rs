@@ -74,8 +74,7 @@ fn variables_of_every_kind_of_scope() {
         let layout = &seen.runtime.layout;
         let objects = cpython::Objects { memory: &cache, layout };
         let locals = |budget| cpython::value::Decoder::new(objects, budget).locals(module).unwrap();
-        let names: Vec<String> =
-            locals(budget).into_iter().map(|variable| variable.name).collect();
+        let names: Vec<String> = locals(budget).into_iter().map(|variable| variable.name).collect();
         for name in ["constant", "text", "_private", "TRUTH", "many", "namespace"] {
             assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
         }

@@ -2,7 +2,7 @@
 //! opened, otherwise from what the loader left of it in memory.
 
 use crate::{Arch, Memory, Module};
-use object::read::{Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache};
+use object::read::{Object, ObjectSection, ObjectSegment, ReadCache};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -64,29 +64,53 @@ impl Elf {
     /// The addresses of those `names` that the file's dynamic or full symbol table has.
     pub fn symbols(&self, names: &[&'static str]) -> HashMap<&'static str, u64> {
         let mut found = HashMap::new();
-        let Some(file) = self.parsed() else { return found };
-        self.collect(file.dynamic_symbols(), names, &mut found);
-        if found.len() < names.len() {
-            self.collect(file.symbols(), names, &mut found);
+        let (Some(file), Some(arch)) = (self.parsed(), self.arch()) else { return found };
+        for (table, texts) in [(".dynsym", ".dynstr"), (".symtab", ".strtab")] {
+            // Whole sections in one read each: asking for one name after the other takes
+            // a system call for every symbol.
+            let data = |name| file.section_by_name(name).and_then(|section| section.data().ok());
+            if found.len() < names.len()
+                && let (Some(symbols), Some(strings)) = (data(table), data(texts))
+            {
+                let bias = self.bias;
+                scan_symbols(
+                    arch,
+                    symbols,
+                    strings,
+                    names,
+                    |value| value.wrapping_add(bias),
+                    &mut found,
+                );
+            }
         }
         found
     }
+}
 
-    fn collect<'data>(
-        &self,
-        symbols: impl Iterator<Item = impl ObjectSymbol<'data>>,
-        names: &[&'static str],
-        found: &mut HashMap<&'static str, u64>,
-    ) {
-        for symbol in symbols.take(MAX_SYMBOLS as usize) {
-            if symbol.is_undefined() || symbol.address() == 0 {
-                continue;
-            }
-            let Ok(name) = symbol.name_bytes() else { continue };
-            let wanted = names.iter().find(|wanted| wanted.as_bytes() == name);
-            if let Some(wanted) = wanted {
-                found.entry(wanted).or_insert(symbol.address().wrapping_add(self.bias));
-            }
+/// Looks for `names` in a table of `Elf64_Sym` or `Elf32_Sym`.
+fn scan_symbols(
+    arch: Arch,
+    symbols: &[u8],
+    strings: &[u8],
+    names: &[&'static str],
+    address: impl Fn(u64) -> u64,
+    found: &mut HashMap<&'static str, u64>,
+) {
+    // Elf64_Sym: st_name 0, st_shndx 6, st_value 8, 24 bytes; Elf32_Sym: 0, 14, 4, 16.
+    let (size, value_at, section_at) = if arch.word() == 8 { (24, 8, 6) } else { (16, 4, 14) };
+    for symbol in symbols.chunks_exact(size).take(MAX_SYMBOLS as usize) {
+        let name = arch.uint(symbol, 0, 4).unwrap_or(0) as usize;
+        let value = arch.ptr(symbol, value_at).unwrap_or(0);
+        let undefined = arch.uint(symbol, section_at, 2) == Some(0);
+        let Some(text) = strings.get(name..) else { continue };
+        if value == 0 || undefined {
+            continue;
+        }
+        let is = |wanted: &&&str| {
+            text.starts_with(wanted.as_bytes()) && text.get(wanted.len()) == Some(&0)
+        };
+        if let Some(wanted) = names.iter().find(is) {
+            found.entry(wanted).or_insert_with(|| address(value));
         }
     }
 }
@@ -169,17 +193,6 @@ fn read_dynamic(
     let symbols = memory.bytes(symtab, (count * symbol) as usize).ok()?;
     let strings = memory.bytes(strtab, strsz as usize).ok()?;
     let mut found = HashMap::new();
-    for item in symbols.chunks_exact(symbol as usize) {
-        let name = arch.uint(item, 0, 4)? as usize;
-        let value = arch.ptr(item, if word == 8 { 8 } else { 4 })?;
-        let Some(name) = strings.get(name..) else { continue };
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-        if value == 0 {
-            continue;
-        }
-        if let Some(wanted) = names.iter().find(|wanted| wanted.as_bytes() == &name[..end]) {
-            found.insert(*wanted, value.wrapping_add(bias));
-        }
-    }
+    scan_symbols(arch, &symbols, &strings, names, |value| value.wrapping_add(bias), &mut found);
     Some(found)
 }

@@ -54,12 +54,12 @@ fn interpreters_behind(memory: &dyn Memory, layout: &Layout, address: u64) -> Op
             // A subinterpreter may stand without a thread for a moment; all of them not.
             return (threads > 0).then_some(count);
         }
-        if next % word != 0 {
+        if !next.is_multiple_of(word) {
             return None;
         }
         let thread = at(next, layout.interpreter.threads_head)?;
         if thread != 0 {
-            if thread % word != 0 || at(thread, layout.thread.interp)? != next {
+            if !thread.is_multiple_of(word) || at(thread, layout.thread.interp)? != next {
                 return None;
             }
             at(thread, layout.thread.next)?;
@@ -79,7 +79,10 @@ pub fn interpreters_head(landscape: Landscape, module: &Module, layout: &Layout)
     pieces(memory, module, |address, bytes| {
         for (i, _) in bytes.chunks_exact(word).enumerate() {
             let value = layout.arch.ptr(bytes, i * word).unwrap_or(0);
-            if value != 0 && value % word as u64 == 0 && writable(landscape.mappings, value) {
+            if value != 0
+                && value.is_multiple_of(word as u64)
+                && writable(landscape.mappings, value)
+            {
                 candidates.push((address + (i * word) as u64, value));
             }
         }

@@ -179,7 +179,7 @@ impl DebugOffsets {
             ("code_object", "linetable"),
         ] {
             let value = self.get(of, field).unwrap_or(1);
-            if value % u32::from(arch.pointer) != 0 {
+            if !value.is_multiple_of(u32::from(arch.pointer)) {
                 return Err(Rejected::Field(format!("{of}.{field} = {value} is not aligned")));
             }
         }

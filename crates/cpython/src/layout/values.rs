@@ -77,6 +77,8 @@ pub struct CodeValues {
     pub posonly: Option<u32>,
     /// `co_kwonlyargcount` (3.0 and later).
     pub kwonly: Option<u32>,
+    /// `co_nlocals`.
+    pub nlocals: u32,
     /// `co_flags`.
     pub flags: u32,
     /// Names and kinds of all fast locals.
@@ -214,6 +216,7 @@ fn code(source: &Source) -> Result<CodeValues, Unsupported> {
         argcount: source.need(("code_object", "argcount"), &[(S, "co_argcount")])?,
         posonly: source.table(S, "co_posonlyargcount"),
         kwonly: source.table(S, "co_kwonlyargcount"),
+        nlocals: field("co_nlocals")?,
         flags: field("co_flags")?,
         names: match names.zip(kinds) {
             Some((names, kinds)) => LocalNames::One(names, kinds),

@@ -25,7 +25,7 @@ impl<'a> Cache<'a> {
     }
 
     /// Copies what block `start` has from `offset` on.
-    fn from_block(&self, start: u64, offset: usize, buffer: &mut [u8]) -> bool {
+    fn copy_block(&self, start: u64, offset: usize, buffer: &mut [u8]) -> bool {
         let mut blocks = self.blocks.borrow_mut();
         if blocks.len() >= MAX_BLOCKS {
             blocks.clear();
@@ -61,7 +61,7 @@ impl Memory for Cache<'_> {
             let offset = (at % BLOCK as u64) as usize;
             let length = (BLOCK - offset).min(buffer.len() - done);
             let part = &mut buffer[done..done + length];
-            if !self.from_block(at - offset as u64, offset, part) {
+            if !self.copy_block(at - offset as u64, offset, part) {
                 // Only a part of the block may be readable.
                 return self.memory.read_some(address, buffer);
             }

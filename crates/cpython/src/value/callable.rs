@@ -183,8 +183,8 @@ impl Reader<'_, '_> {
         };
         let name = self.name(name)?;
         let place = place.map(|place| format!(", {place}")).unwrap_or_default();
-        // Before 2.7 generators did not tell their name.
-        let named = self.layout().version.at_least(2, 7);
+        // Before 2.6 generators did not tell their name.
+        let named = self.layout().version.at_least(2, 6);
         let name = if named { format!(" {name}") } else { String::new() };
         let kind = if type_.kind == Kind::AsyncGenerator { "async_generator" } else { &type_.name };
         Ok(format!("<{kind} object{name} at {object:#x}{place}>"))

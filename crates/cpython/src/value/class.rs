@@ -7,6 +7,9 @@ use crate::object::{BadObject, flags};
 
 type Result<T> = std::result::Result<T, BadObject>;
 
+/// The most `__slots__` of a class and its ancestors that are looked at.
+const MAX_SLOTS: usize = 256;
+
 impl Reader<'_, '_> {
     pub(super) fn class(&mut self, object: u64, type_: &Type) -> Result<Value> {
         let shown = match type_.kind {
@@ -223,6 +226,7 @@ impl Reader<'_, '_> {
     /// The values of `__slots__` of the class and its ancestors.
     pub(super) fn slots(&self, object: u64, type_: &Type) -> Vec<(String, u64)> {
         let mut found = Vec::new();
+        let mut left = MAX_SLOTS;
         for class in self.ancestors(type_.address).unwrap_or_default() {
             let heap = self.objects.type_flags(class).unwrap_or(0) & flags::HEAPTYPE != 0;
             // C code's heap types have members of their own.
@@ -230,9 +234,11 @@ impl Reader<'_, '_> {
             if !made {
                 continue;
             }
-            for (name, offset) in self.members(class, 64).unwrap_or_default() {
+            let members = self.members(class, left).unwrap_or_default();
+            left -= members.len().min(left);
+            for (name, offset) in members {
                 let value = self.objects.memory.ptr(object.wrapping_add(offset)).unwrap_or(0);
-                if value != 0 && found.len() < 256 && !name.starts_with("__") {
+                if value != 0 && !name.starts_with("__") {
                     found.push((name, value));
                 }
             }

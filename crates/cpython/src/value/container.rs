@@ -213,9 +213,8 @@ impl Reader<'_, '_> {
         // Two blocks, then: leftindex, rightindex, (len,) (maxlen,) state, (maxlen): all
         // words, but ints in 2.4 and 2.5, which have no maxlen.
         let unit = if version.at_least(2, 6) { word } else { 4 };
-        let number = |index: u64| {
-            memory.uint(start.wrapping_add(2 * word + index * unit), unit as usize)
-        };
+        let number =
+            |index: u64| memory.uint(start.wrapping_add(2 * word + index * unit), unit as usize);
         let mut index = number(0)?;
         let length = if old { number(2)? } else { self.length(object, layout.values.ob_size)? };
         let maxlen = match (unit == word, late) {

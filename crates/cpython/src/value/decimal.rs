@@ -52,7 +52,9 @@ impl Reader<'_, '_> {
     fn decimal_value(&self, object: u64, type_: &Type, sign: bool, shown: &str) -> Value {
         // The class's name is fixed (`dec_repr`, `Decimal.__repr__`).
         let sign = if sign { "-" } else { "" };
-        self.symbol(object, type_, &text::clean(&format!("Decimal('{sign}{shown}')")))
+        let quote = if self.layout().version.at_least(2, 6) { '\'' } else { '"' };
+        let shown = format!("Decimal({quote}{sign}{shown}{quote})");
+        self.symbol(object, type_, &text::clean(&shown))
     }
 
     /// Lib/decimal.py: `_sign`, `_int` (a string; a tuple before 2.6) and `_exp` (`F`,

@@ -2,7 +2,7 @@
 //!
 //! Every value is an object with a `type`. Simple ones have their text as `repr` and,
 //! where JSON can hold it exactly, the `value`; others `items`, `entries` (pairs of key
-//! and value) or `fields`, and their `length` if it is not that of what is shown.
+//! and value) or `fields`, and their `length`, of which the items may be only the first.
 //!
 //! ```json
 //! {"type": "list", "address": "0x7f...", "items": [{"type": "int", "repr": "1", "value": 1}],
@@ -101,7 +101,7 @@ fn entries<M: SerializeMap>(group: &Group, map: &mut M) -> Result<(), M::Error> 
             map.serialize_entry("fields", &Fields(&group.items))?;
         }
     }
-    if group.length != group.items.len() as u64 {
+    if group.shape != Shape::Fields || group.length != group.items.len() as u64 {
         map.serialize_entry("length", &group.length)?;
     }
     Ok(())

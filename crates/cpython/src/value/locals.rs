@@ -159,8 +159,11 @@ impl Decoder<'_> {
                 Ok(names.into_iter().zip(kinds).enumerate().map(slot).collect())
             }
             LocalNames::Three(plain, cells, free) => {
+                // In 2.3 and 2.4 a module's code has names here, but no places for them.
+                let places = count(Some(layout.nlocals))?;
                 let mut slots: Vec<Slot> = tuple(plain)?
                     .into_iter()
+                    .take(places)
                     .enumerate()
                     .map(|(i, name)| Slot { name, kind: kind(i), storage: Storage::Frame })
                     .collect();
@@ -201,7 +204,9 @@ impl Decoder<'_> {
             if address == 0 && raw & 3 != 3 {
                 continue;
             }
-            let Some(name) = self.text_of(slot.name) else { continue };
+            // The compiler's own variables of list comprehensions before 2.7: `_[1]`.
+            let name = self.text_of(slot.name).filter(|name| !name.starts_with("_["));
+            let Some(name) = name else { continue };
             let name = text::clean(&name);
             let (address, value) = if tagged && raw & 3 == 3 {
                 // Include/internal/pycore_stackref.h: an integer, two bits up.

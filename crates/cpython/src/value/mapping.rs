@@ -31,6 +31,9 @@ impl Reader<'_, '_> {
                 let pairs = self.linked(object);
                 self.ordered(object, type_, pairs)
             }
+            Kind::Proxy if !self.layout().version.at_least(2, 7) => {
+                self.instance(object, type_, " object")
+            }
             Kind::Proxy => {
                 let mapping = self.part(object, 0)?;
                 let old = self.layout().version.major == 2;

@@ -66,8 +66,12 @@ pub(super) fn float(value: f64, version: Version) -> String {
 
 /// A complex number (Objects/complexobject.c `complex_repr`).
 pub(super) fn complex(real: f64, imaginary: f64, version: Version) -> String {
-    let second = plain(imaginary, version);
-    if real == 0.0 && real.is_sign_positive() {
+    let old = !version.at_least(2, 7);
+    let mut second = plain(imaginary, version);
+    if old && !imaginary.is_finite() {
+        second.push('*');
+    }
+    if real == 0.0 && (real.is_sign_positive() || old) {
         return format!("{second}j");
     }
     let sign = if second.starts_with('-') { "" } else { "+" };

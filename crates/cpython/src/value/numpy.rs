@@ -315,8 +315,7 @@ impl Reader<'_, '_> {
             name.strip_prefix(prefix).and_then(|bits| bits.parse::<u64>().ok()).map(|bits| bits / 8)
         };
         let big_endian = self.layout().arch.big_endian;
-        let element =
-            |kind, size| Some(Element { kind, size, big_endian, unit: "", factor: 1 });
+        let element = |kind, size| Some(Element { kind, size, big_endian, unit: "", factor: 1 });
         let of = match name.as_str() {
             "bool" | "bool_" => element('b', 1),
             "intc" => element('i', 4),

@@ -133,7 +133,14 @@ impl Reader<'_, '_> {
         if members.is_empty() {
             return self.instance(object, type_, "");
         }
-        let (values, _) = self.tuple_items(object, members.len())?;
+        let (values, length) = self.tuple_items(object, members.len())?;
+        if !self.layout().version.at_least(2, 6) {
+            // They printed as tuples.
+            return self.inside(object, "(...)", |reader| {
+                let items = reader.items(&values);
+                Ok(reader.group(object, type_, Shape::Sequence, ("(", ")"), items, length))
+            });
+        }
         let names = members.into_iter().map(|(name, _)| name);
         let parts: Vec<(String, u64)> = names.zip(values).collect();
         self.record(object, type_, &type_.name, &parts)

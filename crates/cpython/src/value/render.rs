@@ -13,13 +13,13 @@ impl Value {
     /// There are no control characters in it.
     pub fn repr(&self, chars: usize) -> String {
         if self.is_whole() {
-            let mut all = Writer { text: String::new(), left: usize::MAX };
+            let mut all = Writer { text: String::new(), used: 0, limit: usize::MAX };
             all.value(self);
-            if all.text.chars().count() <= chars {
+            if all.used <= chars {
                 return all.text;
             }
         }
-        let mut writer = Writer { text: String::new(), left: chars };
+        let mut writer = Writer { text: String::new(), used: 0, limit: chars };
         writer.value(self);
         writer.text
     }
@@ -27,25 +27,40 @@ impl Value {
 
 struct Writer {
     text: String,
-    left: usize,
+    /// How many characters it has.
+    used: usize,
+    /// How many characters it should have when what is being written is done.
+    limit: usize,
 }
 
 impl Writer {
+    fn left(&self) -> usize {
+        self.limit.saturating_sub(self.used)
+    }
+
     fn push(&mut self, text: &str) {
-        self.left = self.left.saturating_sub(text.chars().count());
+        self.used += text.chars().count();
         self.text.push_str(text);
+    }
+
+    /// Writes with `limit` characters at the most instead of what is left.
+    fn within(&mut self, share: usize, write: impl FnOnce(&mut Writer)) {
+        let limit = self.limit;
+        self.limit = self.used.saturating_add(share).min(limit);
+        write(self);
+        self.limit = limit;
     }
 
     /// A text as far as it fits.
     fn push_cut(&mut self, text: &str) -> bool {
-        let fits = self.left.max(SHARE);
+        let fits = self.left().max(SHARE);
         if text.chars().count() <= fits {
             self.push(text);
             return true;
         }
         let part: String = text.chars().take(fits).collect();
         self.push(&part);
-        self.text.push_str(DOTS);
+        self.push(DOTS);
         false
     }
 
@@ -66,25 +81,25 @@ impl Writer {
                     None => self.push_cut(&int.text),
                     Some(_) => {
                         self.push(&int.text);
-                        self.text.push_str(DOTS);
+                        self.push(DOTS);
                         false
                     }
                 };
                 let digits = int.digits.unwrap_or(int.text.trim_start_matches('-').len() as u64);
                 match (whole, int.long) {
-                    (false, _) => self.text.push_str(&format!(" ({digits} digits)")),
+                    (false, _) => self.push(&format!(" ({digits} digits)")),
                     (true, true) => self.push("L"),
                     (true, false) => {}
                 }
             }
             Value::Text(text) => {
-                let (quoted, count) = text.quote(self.left.max(SHARE) - 2);
+                let (quoted, count) = text.quote(self.left().max(SHARE) - 2);
                 self.push(&quoted);
                 let whole = count as u64 == text.length;
-                self.text.push_str(if whole { "" } else { DOTS });
+                self.push(if whole { "" } else { DOTS });
                 self.push(text.suffix);
                 if !whole {
-                    self.text.push_str(&format!(" (len {})", text.length));
+                    self.push(&format!(" (len {})", text.length));
                 }
             }
             Value::Group(group) => self.group(group),
@@ -92,49 +107,49 @@ impl Writer {
     }
 
     fn group(&mut self, group: &Group) {
-        self.push(&group.open);
+        if !self.push_cut(&group.open) {
+            return;
+        }
         let mut shown = 0;
         for (i, item) in group.items.iter().enumerate() {
             if i > 0 {
                 self.push(", ");
             }
             // Nothing after what is left out for the same reason.
-            let spent = self.left < 3 && i > 0;
+            let spent = self.left() < 3;
             if spent || matches!(item.value, Value::Cut) {
                 break;
             }
+            let left = self.left();
             let others = group.items.len() - i > 1;
-            let share = if others { (self.left / 2).max(SHARE.min(self.left)) } else { self.left };
-            self.item(item, share);
+            let share = if others { (left / 2).max(SHARE) } else { left };
+            self.within(share, |writer| writer.item(item));
             shown = i + 1;
         }
         if (shown as u64) < group.length {
             if shown > 0 && shown == group.items.len() {
-                self.text.push_str(", ");
+                self.push(", ");
             }
-            self.text.push_str(DOTS);
+            self.push(DOTS);
             self.push(&group.close);
-            self.text.push_str(&format!(" (len {})", group.length));
+            self.push(&format!(" (len {})", group.length));
         } else {
             self.push(&group.close);
         }
     }
 
-    fn item(&mut self, item: &Item, share: usize) {
-        let kept = self.left - share.min(self.left);
-        self.left = share.min(self.left);
+    fn item(&mut self, item: &Item) {
         match &item.label {
             Label::None => {}
-            Label::Name(name) => self.push(&format!("{name}=")),
+            Label::Name(name) => {
+                self.push_cut(name);
+                self.push("=");
+            }
             Label::Key(key) => {
-                let half = self.left / 2;
-                self.left -= half;
-                self.value(key);
-                self.left += half;
+                self.within(self.left() / 3 * 2, |writer| writer.value(key));
                 self.push(": ");
             }
         }
         self.value(&item.value);
-        self.left = self.left.saturating_add(kept);
     }
 }

@@ -9,9 +9,9 @@ type Result<T> = std::result::Result<T, BadObject>;
 
 /// A class has fewer bases than this in a row, and ancestors.
 const MAX_BASES: usize = 64;
-const MAX_MRO: usize = 256;
-/// The most names of a class that are looked through.
-const MAX_NAMES: usize = 4096;
+const MAX_MRO: usize = 128;
+/// The most names of a class and its ancestors that are looked through.
+const MAX_NAMES: usize = 1 << 14;
 
 /// The builtin (or C) types that we know the insides of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,7 +250,8 @@ impl Decoder<'_> {
             fields: None,
         };
         if heap {
-            let own = self.own(address).unwrap_or_default();
+            let mut left = MAX_NAMES;
+            let own = self.own(address, &mut left).unwrap_or_default();
             (type_.full_name, type_.qualname) = self.full_name(address, &type_.name, own.module);
             if !plain || kind == Kind::Tuple {
                 self.find_printer(&mut type_);
@@ -332,27 +333,24 @@ impl Decoder<'_> {
         }
     }
 
-    /// Looks a class's dictionary through, once.
-    fn own(&self, class: u64) -> Result<Own> {
+    /// Looks a class's dictionary through; `left` names at the most.
+    fn own(&self, class: u64, left: &mut usize) -> Result<Own> {
         let dict = self.objects.field(class, self.layout().values.types.dict)?;
         let mut own = Own::default();
         if dict == 0 {
             return Ok(own);
         }
-        let mut left = MAX_NAMES;
         self.objects.for_each_item(dict, &mut |key, value| {
+            *left = left.saturating_sub(1);
             let slot = match self.objects.text(key, 24).as_deref() {
                 Ok("__module__") => &mut own.module,
                 Ok("__repr__") => &mut own.repr,
                 Ok("__dataclass_fields__") => &mut own.dataclass,
                 Ok("_fields") => &mut own.fields,
-                _ => {
-                    left -= 1;
-                    return left > 0;
-                }
+                _ => return *left > 0,
             };
             *slot = Some(value);
-            true
+            *left > 0
         })?;
         Ok(own)
     }
@@ -366,12 +364,13 @@ impl Decoder<'_> {
 
     /// Finds the `__repr__` that was written in Python, and what goes with it.
     fn find_printer(&self, type_: &mut Type) {
+        let mut left = MAX_NAMES;
         for class in self.ancestors(type_.address).unwrap_or_default() {
             let flags = self.objects.type_flags(class).unwrap_or(0);
             if flags & flags::HEAPTYPE == 0 || self.is_classic(class) {
                 continue;
             }
-            let own = self.own(class).unwrap_or_default();
+            let own = self.own(class, &mut left).unwrap_or_default();
             type_.fields = type_.fields.or(own.fields);
             if let Some(function) = own.repr {
                 type_.printer = self.printer(function, class);

@@ -99,7 +99,7 @@ impl Place {
 impl Output {
     fn write(&self, recording: &Recording, style: &Style) -> Result<PathBuf, (PathBuf, io::Error)> {
         let format = self.format.format();
-        let mut render = |out: &mut dyn Write| {
+        let render = |out: &mut dyn Write| {
             let mut out = BufWriter::new(out);
             format.write(recording, style, &mut out)?;
             out.flush()

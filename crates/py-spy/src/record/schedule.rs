@@ -7,6 +7,10 @@
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+/// A sample may be this late, or it is not taken. At high rates this is many intervals,
+/// so that one slow sample does not cost the following ones.
+const PATIENCE_NS: u64 = 2_000_000;
+
 /// The plan of a recording.
 #[derive(Debug)]
 pub struct Schedule {
@@ -37,10 +41,11 @@ impl Schedule {
         self.start_ns
     }
 
-    /// The next sample, of the interval that `now_ns` lies in or a later one. Intervals
-    /// that are over are not caught up with: they are counted.
+    /// The next sample. Intervals that were over before `now_ns` by more than a little
+    /// are not caught up with: they are counted.
     pub fn next(&mut self, now_ns: u64) -> Tick {
-        let current = (now_ns.saturating_sub(self.start_ns) as f64 / self.interval_ns) as u64;
+        let patient = now_ns.saturating_sub(self.start_ns + PATIENCE_NS);
+        let current = (patient as f64 / self.interval_ns) as u64;
         let missed = current.saturating_sub(self.slot);
         self.slot += missed;
         let from = self.slot as f64 + self.random.random::<f64>();
@@ -73,8 +78,11 @@ mod tests {
             now = tick.at_ns;
         }
         assert!(offsets.iter().any(|o| *o < 100) && offsets.iter().any(|o| *o > 900));
-        let tick = schedule.next(1_000 + 1_005_500);
-        assert_eq!(tick.missed, 5);
+        let over = 1_000 + 1_005_500;
+        let tick = schedule.next(over);
+        assert_eq!((tick.missed, tick.at_ns < over), (0, true));
+        let tick = schedule.next(over + PATIENCE_NS);
+        assert_eq!(tick.missed, 4);
         assert!(tick.at_ns >= 1_000 + 1_005_000 && tick.at_ns < 1_000 + 1_006_000);
         assert!(schedule.is_late(3_000, 1_000) && !schedule.is_late(1_900, 1_000));
     }

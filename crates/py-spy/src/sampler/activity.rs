@@ -1,25 +1,166 @@
 //! Which threads compute and which wait, as the system sees it.
+//!
+//! Asking about every thread at every sample would make waiting threads cost something.
+//! With more than a few threads, only those that computed of late (the *hot* ones) are
+//! asked. That no other has computed meanwhile is seen from one number, the CPU time of
+//! the whole process: what the hot threads do not explain of it was used by others, and
+//! then all are looked at again.
 
 use super::roster::Entry;
+use remote::os::{self, clock};
+use std::path::Path;
 
-/// What each thread of the roster is doing, by index.
+/// With this many threads or fewer, all are asked each time.
+const FEW: usize = 3;
+/// A thread that was not seen computing in this many samples is no longer hot.
+const COOL: u32 = 16;
+/// CPU time that is not explained up to this is no reason to look at all threads.
+const SLACK_NS: u64 = 100_000;
+/// Looking at all threads may take one part in this many of the time.
+const SCAN_SHARE: u64 = 20;
+
+/// What is known of one thread; part of its entry in the roster.
 #[derive(Debug, Default)]
-pub struct Activity {
-    running: Vec<bool>,
+pub struct ThreadActivity {
+    os: Option<os::Thread>,
+    running: bool,
+    /// Samples since it was last seen computing; hot up to [`COOL`].
+    quiet: u32,
+    /// CPU time when last asked.
+    cpu_ns: u64,
+    /// CPU time that samples have been charged with.
+    charged_ns: Option<u64>,
 }
 
-impl Activity {
-    /// Asks the system about all `threads`.
-    pub fn update(&mut self, threads: &mut [Entry]) {
-        self.running.clear();
-        for entry in threads {
-            let running = entry.os.as_mut().and_then(|os| os.is_running());
-            self.running.push(running.unwrap_or(false));
+impl ThreadActivity {
+    /// Of the thread `tid` of the process at `proc_dir`.
+    pub fn new(proc_dir: &Path, tid: i32) -> ThreadActivity {
+        ThreadActivity { os: Some(os::Thread::new(proc_dir, tid)), ..ThreadActivity::default() }
+    }
+
+    /// It computes, or wants to.
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// It has computed of late.
+    pub fn is_hot(&self) -> bool {
+        self.quiet < COOL
+    }
+
+    /// It was seen to hold the GIL: ask about it again.
+    pub fn warm(&mut self) {
+        self.quiet = 0;
+        self.ask();
+    }
+
+    /// CPU time used since this was last called, in nanoseconds.
+    pub fn charge(&mut self) -> u64 {
+        self.ask_cpu();
+        let before = self.charged_ns.replace(self.cpu_ns);
+        self.cpu_ns.saturating_sub(before.unwrap_or(self.cpu_ns))
+    }
+
+    fn ask(&mut self) {
+        self.running = self.os.as_mut().and_then(os::Thread::is_running).unwrap_or(false);
+        if self.running {
+            self.quiet = 0;
+        } else if self.quiet < COOL {
+            self.quiet += 1;
+            if self.quiet == COOL
+                && let Some(os) = &mut self.os
+            {
+                os.rest();
+            }
         }
     }
 
-    /// Whether a thread computes, or wants to.
-    pub fn is_running(&self, thread: usize) -> bool {
-        self.running.get(thread).copied().unwrap_or(false)
+    /// Returns by how much it has grown.
+    fn ask_cpu(&mut self) -> u64 {
+        let now = self.os.as_mut().and_then(os::Thread::cpu_ns).unwrap_or(self.cpu_ns);
+        let grown = now.saturating_sub(self.cpu_ns);
+        self.cpu_ns = self.cpu_ns.max(now);
+        grown
+    }
+}
+
+/// What is known of all threads together.
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// CPU time of the process less that of its threads, when all were looked at.
+    base_ns: Option<i128>,
+    scanned_ns: u64,
+    scan_took_ns: u64,
+    /// Threads that run no Python: they too explain CPU time.
+    native: Vec<(i32, ThreadActivity)>,
+    tids: Vec<i32>,
+    tracking: bool,
+}
+
+impl Activity {
+    /// Brings all of `threads` up to date. `changed` says that some are new.
+    pub fn update(&mut self, pid: i32, proc_dir: &Path, threads: &mut [Entry], changed: bool) {
+        self.tracking = threads.len() > FEW;
+        if !self.tracking {
+            for entry in threads {
+                entry.activity.ask();
+            }
+            return;
+        }
+        let began = clock::now_ns();
+        let total = clock::process_cpu(pid).map_or(0, |used| used.as_nanos() as i128);
+        for entry in threads.iter_mut().filter(|entry| entry.activity.is_hot()) {
+            entry.activity.ask();
+            entry.activity.ask_cpu();
+        }
+        for (_, native) in self.native.iter_mut().filter(|(_, native)| native.is_hot()) {
+            native.ask_cpu();
+        }
+        let unexplained = self.base_ns.map(|base| total - self.known_ns(threads) - base);
+        let due = unexplained.is_none_or(|ns| ns > i128::from(SLACK_NS) || ns < -1_000_000_000);
+        let affordable = began > self.scanned_ns + SCAN_SHARE * self.scan_took_ns;
+        if changed || (due && affordable) {
+            self.scan(pid, proc_dir, threads);
+            self.scanned_ns = clock::now_ns();
+            self.scan_took_ns = self.scanned_ns - began;
+        }
+    }
+
+    /// Whether a thread that is not hot is known not to have run.
+    pub fn tracks(&self) -> bool {
+        self.tracking
+    }
+
+    fn known_ns(&self, threads: &[Entry]) -> i128 {
+        let python = threads.iter().map(|entry| &entry.activity);
+        let all = python.chain(self.native.iter().map(|(_, native)| native));
+        all.map(|activity| i128::from(activity.cpu_ns)).sum()
+    }
+
+    /// Looks at every thread.
+    fn scan(&mut self, pid: i32, proc_dir: &Path, threads: &mut [Entry]) {
+        for entry in threads.iter_mut() {
+            let activity = &mut entry.activity;
+            if activity.ask_cpu() > 0 {
+                activity.quiet = 0;
+            }
+            activity.ask();
+        }
+        if os::threads::list(proc_dir, &mut self.tids).is_ok() {
+            let python = |tid: &i32| threads.iter().any(|entry| entry.tid == Some(*tid));
+            self.tids.retain(|tid| !python(tid));
+            self.native.retain(|(tid, _)| self.tids.binary_search(tid).is_ok());
+            for tid in &self.tids {
+                if !self.native.iter().any(|(known, _)| known == tid) {
+                    self.native.push((*tid, ThreadActivity::new(proc_dir, *tid)));
+                }
+            }
+            for (_, native) in &mut self.native {
+                native.quiet = if native.ask_cpu() > 0 { 0 } else { native.quiet + 1 };
+            }
+        }
+        // Read after the threads: what they use meanwhile must not look unexplained.
+        let total = clock::process_cpu(pid).map_or(0, |used| used.as_nanos() as i128);
+        self.base_ns = Some(total - self.known_ns(threads));
     }
 }

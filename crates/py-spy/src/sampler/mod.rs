@@ -183,7 +183,7 @@ impl Sampler {
     pub fn sample(&mut self) -> Result<&[Sampled], ReadError> {
         self.samples.clear();
         self.pauser.collect_late();
-        self.choose();
+        self.choose(false);
         let result = if self.options.policy == Policy::Blocking && !self.cannot_pause {
             self.sample_blocking()
         } else {
@@ -198,10 +198,8 @@ impl Sampler {
     /// Pauses all threads that compute while it reads. Those that wait stand still, and
     /// would be woken by a pause.
     fn sample_blocking(&mut self) -> Result<(), ReadError> {
-        let running = |(thread, entry): (usize, &Entry)| {
-            entry.tid.filter(|_| self.activity.is_running(thread))
-        };
-        let tids: Vec<i32> = self.roster.threads.iter().enumerate().filter_map(running).collect();
+        let running = |entry: &Entry| entry.tid.filter(|_| entry.activity.is_running());
+        let tids: Vec<i32> = self.roster.threads.iter().filter_map(running).collect();
         let held = self.pauser.pause_all(&tids, self.options.pause_bound_ns);
         self.counters.paused += held as u64;
         self.counters.pause_failed += (tids.len() - held) as u64;
@@ -212,27 +210,62 @@ impl Sampler {
         result
     }
 
-    /// Which threads to read: those that compute, or all.
-    fn choose(&mut self) {
+    /// Which threads to read: those that compute, or all. `changed` says that the roster
+    /// has.
+    fn choose(&mut self, changed: bool) {
         self.wanted.clear();
-        self.activity.update(&mut self.roster.threads);
-        for thread in 0..self.roster.threads.len() {
-            if self.options.idle || self.activity.is_running(thread) {
+        let process = &self.target.process;
+        let threads = &mut self.roster.threads;
+        self.activity.update(process.pid, process.proc_dir(), threads, changed);
+        for (thread, entry) in threads.iter().enumerate() {
+            if entry.activity.is_running()
+                || (self.options.idle && (!self.activity.tracks() || entry.must_read()))
+            {
                 self.wanted.push(thread);
             }
         }
     }
 
-    fn sample_chosen(&mut self) -> Result<(), ReadError> {
+    /// Copies what the wanted threads need, and takes note of threads that came, went or
+    /// took the GIL since they were chosen.
+    fn copy(&mut self) -> Result<(), ReadError> {
         for _ in 0..3 {
             self.capture.begin(&self.target, &self.roster, &self.codes, &self.wanted);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            if !self.capture.look().changed {
+            if self.capture.look().changed && self.roster.refresh(&self.target)? {
+                self.choose(true);
+                continue;
+            }
+            let mut complete = true;
+            for holder in self.capture.holders() {
+                let is_holder = |entry: &Entry| entry.state.address == *holder;
+                let found = self.roster.threads.iter().position(is_holder);
+                if let Some(thread) = found.filter(|thread| !self.wanted.contains(thread)) {
+                    let entry = &mut self.roster.threads[thread];
+                    entry.activity.warm();
+                    if entry.activity.is_running() || self.options.idle {
+                        self.wanted.push(thread);
+                        complete = false;
+                    }
+                }
+            }
+            if complete {
                 break;
             }
-            // Threads came or went: take note of them, and read again.
-            if self.roster.refresh(&self.target)? {
-                self.choose();
+        }
+        Ok(())
+    }
+
+    fn sample_chosen(&mut self) -> Result<(), ReadError> {
+        self.copy()?;
+        if self.options.idle {
+            // Threads that have not run since they were read last.
+            for thread in 0..self.roster.threads.len() {
+                if let Some(stack) = self.roster.threads[thread].last
+                    && !self.wanted.contains(&thread)
+                {
+                    self.accept(thread, stack);
+                }
             }
         }
         self.unsure.clear();
@@ -270,6 +303,10 @@ impl Sampler {
         if self.hope > 48 || self.counters.retried % RETRY_EVERY == 0 { TRIES } else { 1 }
     }
 
+    fn is_running(&self, thread: usize) -> bool {
+        self.roster.threads[thread].activity.is_running()
+    }
+
     fn is_held(&self, thread: usize) -> bool {
         self.roster.threads[thread].tid.is_some_and(|tid| self.pauser.holds(tid))
     }
@@ -285,7 +322,7 @@ impl Sampler {
             return;
         }
         self.roster.threads[thread].last = Some(stack);
-        let active = self.activity.is_running(thread);
+        let active = self.is_running(thread);
         self.samples.push(Sampled { thread, stack, active, gil });
     }
 
@@ -293,7 +330,7 @@ impl Sampler {
     fn make_sure(&mut self, thread: usize, frame: u64) -> Result<(), ReadError> {
         self.counters.retried += 1;
         let gil = self.holds_gil(thread);
-        if !gil && !self.activity.is_running(thread) {
+        if !gil && !self.is_running(thread) {
             // It waits, and so does its stack: no need to interrupt it.
             return self.settle(thread, false);
         }

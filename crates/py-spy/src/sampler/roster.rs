@@ -1,5 +1,6 @@
 //! The interpreters and threads of the target, and how they are told apart.
 
+use super::activity::ThreadActivity;
 use super::predict::Predictor;
 use super::trie::NodeId;
 use crate::target::Target;
@@ -19,10 +20,17 @@ pub struct Entry {
     pub tid: Option<i32>,
     /// Its name in `threading`.
     pub name: Option<String>,
-    pub(super) os: Option<os::Thread>,
+    pub(super) activity: ThreadActivity,
     pub(super) predictor: Predictor,
     /// The last stack that was accepted, for threads that did not run since.
     pub(super) last: Option<NodeId>,
+}
+
+impl Entry {
+    /// Its stack may be another than that which was read last.
+    pub(super) fn must_read(&self) -> bool {
+        self.last.is_none() || self.activity.is_hot()
+    }
 }
 
 /// One interpreter.
@@ -87,7 +95,7 @@ impl Roster {
                     state: *state,
                     tid: None,
                     name: None,
-                    os: None,
+                    activity: ThreadActivity::default(),
                     predictor: Predictor::default(),
                     last: None,
                 },
@@ -130,9 +138,12 @@ impl Roster {
             let native = native.filter(|id| inner.contains(id));
             let only = || (inner.len() == 1).then(|| inner[0]);
             let tid = native.or_else(by_descriptor).or_else(only).and_then(outer);
-            if tid != entry.tid || entry.os.is_none() {
+            if tid != entry.tid {
                 entry.tid = tid;
-                entry.os = tid.map(|tid| os::Thread::new(process.proc_dir(), tid));
+                entry.activity = match tid {
+                    Some(tid) => ThreadActivity::new(process.proc_dir(), tid),
+                    None => ThreadActivity::default(),
+                };
             }
         }
     }

@@ -5,11 +5,13 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
 pub mod dump;
+pub mod hosts;
 pub mod interpreters;
 pub mod process;
 pub mod target;
 
 pub use dump::{Dump, Frame, Thread, assert_true, dump_json, dump_text, try_dump_json};
+pub use hosts::{hosts, start_host};
 pub use interpreters::{Interpreter, for_each, interpreter, interpreters, newest, one_per_version};
 pub use process::{Run, cache, need, project, py_spy, run, run_py_spy, targets_dir, tool};
 pub use target::Target;

@@ -54,11 +54,14 @@ impl Target {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .env_remove("PYTHONHOME")
-            .env_remove("PYTHONPATH")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONIOENCODING", "utf-8")
             .process_group(0);
+        for name in ["PYTHONHOME", "PYTHONPATH"] {
+            if !command.get_envs().any(|(known, _)| known == name) {
+                command.env_remove(name);
+            }
+        }
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("{label}: {command:?}: {error}"));
         let stdout = BufReader::new(child.stdout.take().unwrap());

@@ -159,3 +159,9 @@ def serve(**facts):
     """Says what is true and stands still until a line comes on stdin; for ever. Ends with stdin."""
     while True:
         say(threads=truth(1), **facts) or os.read(0, 4096) or os._exit(0)
+
+
+def stand(**facts):
+    """Says that it is ready and stands still, with an answer to every line on stdin."""
+    while True:
+        say(**facts) or os.read(0, 4096) or os._exit(0)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Makes many values, prints the repr of each, and stands still. Runs on CPython 2.7 and 3.6 or later."""
+"""Makes many values, prints the repr of each, and stands still. Runs on CPython 2.6, 2.7 and 3.3 or later."""
 import array
 import collections
 import datetime
@@ -118,12 +118,13 @@ for i in range(70):
     queue.popleft()
 queue.appendleft("first")
 add("deque that moved", queue)
-order = collections.OrderedDict((c, i) for i, c in enumerate("hello"))
-order["e"] = order.pop("e")
-del order["h"]
-if hasattr(order, "move_to_end"):
-    order.move_to_end("o", last=False)
-add("OrderedDict that was changed", order)
+if hasattr(collections, "OrderedDict"):
+    order = collections.OrderedDict((c, i) for i, c in enumerate("hello"))
+    order["e"] = order.pop("e")
+    del order["h"]
+    if hasattr(order, "move_to_end"):
+        order.move_to_end("o", last=False)
+    add("OrderedDict that was changed", order)
 Point = collections.namedtuple("Point", "x y")
 add("namedtuple", Point(1, "b"))
 add("namedtuple of none", collections.namedtuple("Empty", "")())
@@ -315,7 +316,7 @@ add("finished generator", finished, place(finished, "finished"))
 expression = (x for x in [1])
 add("generator expression", expression, place(expression, "not started"))
 
-if not PY2:
+if sys.version_info >= (3, 6):
     coroutine, agen = make(
         """
 async def wait():

@@ -98,7 +98,8 @@ fn explain(facts: &Facts, pid: i32, command: &str) -> Vec<Denial> {
             as_root.clone(),
         );
     }
-    if !facts.same_user_namespace && !(facts.capable && facts.our_uid == 0 && !facts.in_container) {
+    let host_root = facts.capable && facts.our_uid == 0 && !facts.in_container;
+    if !(facts.same_user_namespace || host_root) {
         say(
             format!("Process {pid} lives in another user namespace (a rootless container)."),
             format!("Run as root on the host: {as_root}"),

@@ -83,6 +83,10 @@ pub fn walk(
         let Some((frame, hidden, previous)) = read_frame(layout, batch, next) else {
             return Walk::Missing(next);
         };
+        if previous == 0 && !hidden && layout.frame.ends_hidden {
+            // Its caller was cut off: a generator's frame that has just been left.
+            return Walk::Broken;
+        }
         visited.push(next);
         if !hidden {
             frames.push(frame);

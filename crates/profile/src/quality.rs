@@ -23,6 +23,9 @@ pub struct Quality {
     pub dropped: u64,
     /// Copies of a stack that changed while they were made.
     pub torn: u64,
+    /// Stacks that were told from the address of their innermost frame alone, as one of those seen
+    /// with it a little earlier.
+    pub repaired: u64,
     /// Further attempts made at such a stack.
     pub retried: u64,
     /// Times a thread was paused to read its stack.
@@ -42,6 +45,7 @@ impl fmt::Display for Quality {
             (self.missed, "missed"),
             (self.dropped, "dropped"),
             (self.torn, "torn"),
+            (self.repaired, "repaired"),
             (self.retried, "retried"),
             (self.paused, "paused"),
         ];

@@ -11,20 +11,20 @@ fn deep_recursion_is_whole_in_json_and_cut_in_text() {
     for_each(one_per_version(), |interpreter| {
         let target = Target::start(interpreter, "recursion.py", &[&DEPTH.to_string()]);
         target.wait_asleep();
-        for extra in [&[][..], &["--nonblocking"]] {
-            let dump = dump_json(target.pid(), extra);
-            assert_eq!(dump.len(), 2);
-            let deep = &dump[1];
-            assert_eq!(deep.thread_name.as_deref(), Some("deep"));
-            let names: Vec<&str> = deep.frames.iter().map(|frame| frame.name.as_str()).collect();
-            assert_eq!(names[0], "park");
-            let calls = names[1..].iter().take_while(|name| **name == "down").count();
-            assert_eq!(calls, DEPTH + 1, "{:?}", &names[calls..]);
-            assert!(names[calls + 1].contains("<lambda>"), "{:?}", &names[calls..]);
-            assert_eq!(names[calls + 2], "stay");
-            assert!(names.len() <= calls + 6);
-        }
-        let frames = dump_json(target.pid(), &[])[1].frames.len();
+        // Not paused on every other version, as that must make no difference.
+        let extra: &[&str] = if interpreter.version.1 % 2 == 0 { &["--nonblocking"] } else { &[] };
+        let dump = dump_json(target.pid(), extra);
+        assert_eq!(dump.len(), 2);
+        let deep = &dump[1];
+        assert_eq!(deep.thread_name.as_deref(), Some("deep"));
+        let names: Vec<&str> = deep.frames.iter().map(|frame| frame.name.as_str()).collect();
+        assert_eq!(names[0], "park");
+        let calls = names[1..].iter().take_while(|name| **name == "down").count();
+        assert_eq!(calls, DEPTH + 1, "{:?}", &names[calls..]);
+        assert!(names[calls + 1].contains("<lambda>"), "{:?}", &names[calls..]);
+        assert_eq!(names[calls + 2], "stay");
+        assert!(names.len() <= calls + 6);
+        let frames = names.len();
         let text = dump_text(target.pid(), &[]);
         let thread: Vec<&str> =
             text.lines().skip_while(|line| !line.contains("\"deep\"")).skip(1).collect();

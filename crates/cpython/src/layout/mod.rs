@@ -130,6 +130,9 @@ pub struct Frame {
     pub lasti_kind: Lasti,
     /// Who owns the frame: a byte (3.11 and later).
     pub owner: Option<u32>,
+    /// The outermost frame is always one of the interpreter's own (3.12 and later: every
+    /// `_PyEval_EvalFrameDefault` has an entry frame, Python/ceval.c).
+    pub ends_hidden: bool,
     /// Index of the thread-local bytecode (free-threaded 3.14 and later), an i32.
     pub tlbc_index: Option<u32>,
     /// The fields lie in this range of offsets.
@@ -442,6 +445,7 @@ fn frame(source: &Source) -> Result<Frame, Unsupported> {
             _ => Lasti::Pointer,
         },
         owner: owner.filter(|_| !heap),
+        ends_hidden: version.at_least(3, 12),
         tlbc_index,
         span,
     })

@@ -145,7 +145,7 @@ impl Reader<'_, '_> {
         let name = repr(name.unwrap_or_else(|| "?".to_owned()));
         Ok(match file {
             Some(file) => format!("<module {name} from {}>", repr(file)),
-            None => format!("<module {name}>"),
+            None => format!("<module {name}{}>", self.loaded(get("__loader__"))),
         })
     }
 

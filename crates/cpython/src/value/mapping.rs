@@ -169,26 +169,33 @@ impl Reader<'_, '_> {
         Ok(ordered)
     }
 
-    /// `collections.OrderedDict` where it is written in Python (Lib/collections.py of
-    /// 2.7): `__root` is a list of previous, next and key, in a circle. 3.3 and 3.4 have
-    /// objects with slots instead; there the order is the table's.
+    /// `collections.OrderedDict` where it is written in Python: links in a circle. In 2.x
+    /// (Lib/collections.py) `__root` is a list of previous, next and key; 3.3 and 3.4 have
+    /// objects with slots, and `__root` is a weak proxy for `__hardroot`.
     pub(super) fn python_ordered(&mut self, object: u64, type_: &Type) -> Result<Value> {
-        let root = self.objects.attribute(object, "_OrderedDict__root").ok().flatten();
-        let links = |reader: &Self, list: u64| -> Result<Vec<u64>> {
-            let at = reader.objects.field(list, reader.layout().values.list_items)?;
-            reader.pointers(at, 3, 3)
-        };
-        let pairs = match root {
-            Some(root) if self.layout().version.major == 2 => {
-                let first = links(self, root)?.get(1).copied().unwrap_or(0);
-                self.in_order(object, first, |reader, node| {
-                    let parts = links(reader, node)?;
-                    let part = |i: usize| parts.get(i).copied().unwrap_or(0);
-                    Ok((part(2), if part(1) == root { 0 } else { part(1) }))
-                })
+        let root = |name| self.objects.attribute(object, name).ok().flatten().unwrap_or(0);
+        let old = self.layout().version.major == 2;
+        let proxy = root("_OrderedDict__root");
+        let start = if old { proxy } else { root("_OrderedDict__hardroot") };
+        let link = |reader: &Self, link: u64| -> Result<(u64, u64)> {
+            if old {
+                let at = reader.objects.field(link, reader.layout().values.list_items)?;
+                let parts = reader.pointers(at, 3, 3)?;
+                let part = |i: usize| parts.get(i).copied().unwrap_or(0);
+                return Ok((part(2), part(1)));
             }
-            _ => Err(BadObject::Unexpected("an ordered dictionary")),
+            let type_ = reader.type_at(reader.objects.type_of(link)?)?;
+            let slots = reader.slots(link, &type_);
+            let slot = |name| slots.iter().find(|(slot, _)| slot == name).map_or(0, |slot| slot.1);
+            Ok((slot("key"), slot("next")))
         };
+        let ends = |next| if next == start || next == proxy { 0 } else { next };
+        let pairs = link(self, start).and_then(|(_, first)| {
+            self.in_order(object, ends(first), |reader, node| {
+                let (key, next) = link(reader, node)?;
+                Ok((key, ends(next)))
+            })
+        });
         self.ordered(object, type_, pairs)
     }
 

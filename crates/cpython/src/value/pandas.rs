@@ -1,4 +1,4 @@
-//! pandas' frames and series: their shape and the names of their columns.
+//! pandas' frames, series and indexes: their shape and the names of their columns.
 
 use super::numpy::Array;
 use super::reader::Reader;
@@ -11,7 +11,11 @@ type Result<T> = std::result::Result<T, BadObject>;
 impl Reader<'_, '_> {
     /// `<pandas.core.frame.DataFrame at 0x...: shape=(3, 2), columns=['a', 'b']>`
     pub(super) fn pandas(&mut self, object: u64, type_: &Type) -> Result<Value> {
-        let axes = self.axes(object, type_).unwrap_or_default();
+        let mut axes = self.axes(object).unwrap_or_default();
+        if axes.is_empty() && self.axis_length(object).is_some() {
+            // An index is one itself.
+            axes.push(object);
+        }
         if axes.is_empty() {
             return self.instance(object, type_, "");
         }
@@ -56,7 +60,7 @@ impl Reader<'_, '_> {
     /// The list of indexes in the block manager (`_mgr`; `_data` before pandas 1.1): an
     /// attribute, or from pandas 1.3 on a field of a Cython class
     /// (pandas/_libs/internals.pyx), whose first fields are looked through for it.
-    fn axes(&self, object: u64, _: &Type) -> Option<Vec<u64>> {
+    fn axes(&self, object: u64) -> Option<Vec<u64>> {
         let manager =
             self.attribute_of(object, "_mgr").or_else(|| self.attribute_of(object, "_data"))?;
         let list = |at: u64| {

@@ -19,7 +19,7 @@ impl Reader<'_, '_> {
         }
         match type_.kind {
             _ if type_.name.starts_with("numpy.") => self.numpy_scalar(object, type_),
-            Kind::DateTime if type_.name.starts_with("pandas.") => self.builtin(object, type_),
+            Kind::DateTime if type_.full_name.starts_with("pandas.") => self.builtin(object, type_),
             Kind::Tuple if type_.name.contains('.') => self.structure(object, type_),
             // In 2.x they are no tuples, but look like them.
             Kind::Object if !type_.heap && self.has_fields(type_.address) => {

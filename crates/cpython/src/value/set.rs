@@ -79,19 +79,18 @@ impl Reader<'_, '_> {
         Ok(keys)
     }
 
-    /// What takes the place of a key that was removed. It has a hash that no key has from
-    /// 3.5 on; before it is a certain string, and before 3.4 with the hash of the key
-    /// (Objects/setobject.c `dummy`).
+    /// What takes the place of a key that was removed (Objects/setobject.c `dummy`): it
+    /// has a hash that no key has from 3.5 on; in 3.4 a type of its own; before, it is a
+    /// certain string.
     fn is_dummy(&self, key: u64, hash: i64) -> bool {
         if self.layout().version.at_least(3, 5) {
             return hash == -1;
         }
-        match self.objects.type_of(key) {
-            Ok(0) | Err(_) => true,
-            Ok(type_) => {
-                let text = self.objects.type_name(type_).is_ok_and(|name| name == "str");
-                text && self.objects.text(key, 16).is_ok_and(|text| text == "<dummy key>")
-            }
-        }
+        let Ok(name) = self.objects.type_of(key).and_then(|type_| self.objects.type_name(type_))
+        else {
+            return true;
+        };
+        let text = || self.objects.text(key, 16).is_ok_and(|text| text == "<dummy key>");
+        name.starts_with("<dummy key>") || (name == "str" && text())
     }
 }

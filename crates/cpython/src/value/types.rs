@@ -137,6 +137,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("weakref.ReferenceType", Kind::WeakRef),
     ("BaseException", Kind::Exception),
     ("exceptions.BaseException", Kind::Exception),
+    ("namespace", Kind::Namespace),
     ("types.SimpleNamespace", Kind::Namespace),
     ("collections.deque", Kind::Deque),
     ("collections.defaultdict", Kind::DefaultDict),
@@ -373,7 +374,7 @@ impl Decoder<'_> {
             let own = self.own(class, &mut left).unwrap_or_default();
             type_.fields = type_.fields.or(own.fields);
             if let Some(function) = own.repr {
-                type_.printer = self.printer(function, class);
+                type_.printer = self.printer(function, class, own.module);
                 type_.dataclass = own.dataclass;
                 break;
             }
@@ -385,24 +386,31 @@ impl Decoder<'_> {
         name.is_ok_and(|name| name == "classobj")
     }
 
-    fn printer(&self, function: u64, class: u64) -> Option<Printer> {
+    fn printer(&self, function: u64, class: u64, module: Option<u64>) -> Option<Printer> {
         let layout = &self.layout().values.function;
         let type_ = self.objects.type_of(function).ok()?;
         if self.objects.type_name(type_).ok()? != "function" {
             return None;
         }
         let text = |object: u64| self.objects.text(object, 512).ok();
-        let globals = self.objects.field(function, layout.globals).ok()?;
-        let module = self.objects.dict_get(globals, "__name__").ok()?.and_then(text);
-        let qualname =
-            layout.qualname.and_then(|offset| text(self.objects.field(function, offset).ok()?));
-        // Before 3.3 a function does not know its class.
-        let class = match qualname.as_deref().and_then(|name| name.rsplit_once('.')) {
-            Some((class, _)) => class.rsplit('.').next().unwrap_or(class).to_owned(),
-            None => self.name_of(class).ok()?,
-        };
         let code = self.objects.field(function, layout.code).ok()?;
         let file = self.objects.field(code, self.layout().code.filename).ok().and_then(text);
+        let globals = self.objects.field(function, layout.globals).ok()?;
+        let home = self.objects.dict_get(globals, "__name__").ok()?.and_then(text);
+        let qualname =
+            layout.qualname.and_then(|offset| text(self.objects.field(function, offset).ok()?));
+        let parts = qualname.as_deref().and_then(|name| name.rsplit_once('.'));
+        // Before 3.3 a function does not know its class, and `reprlib.recursive_repr`
+        // hides it.
+        let (module, class) = match parts {
+            Some((class, _)) if home.as_deref() != Some("reprlib") => {
+                (home, class.rsplit('.').next().unwrap_or(class).to_owned())
+            }
+            _ if home.as_deref() == Some("reprlib") => {
+                (module.and_then(text), self.name_of(class).ok()?)
+            }
+            _ => (home, self.name_of(class).ok()?),
+        };
         Some(Printer { module: module.unwrap_or_default(), class, file: file.unwrap_or_default() })
     }
 

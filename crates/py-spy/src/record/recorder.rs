@@ -76,6 +76,7 @@ impl Recorder {
         let quality = &mut self.recording.quality;
         quality.dropped = counters.dropped;
         quality.torn = counters.torn;
+        quality.repaired = counters.repaired;
         quality.retried = counters.retried;
         quality.paused = counters.paused;
         quality.paused_ns = counters.paused_ns;
@@ -193,7 +194,7 @@ impl Recorder {
             eprintln!(
                 "py-spy> late: taken more than an interval after their time. missed: intervals without a sample. \
                  dropped: stacks that could not be trusted. torn: copies that caught the program at a change. \
-                 retried: stacks that needed more than one read. paused: stacks read with their thread paused, \
+                 retried: stacks that needed more than one read. repaired: stacks told from their innermost frame alone, as one of those seen with it a moment earlier. paused: stacks read with their thread paused, \
                  {paused:.1} ms in all, {share:.2} % of the time; {} pauses failed",
                 self.sampler.counters.pause_failed
             );

@@ -28,8 +28,6 @@ pub struct ThreadActivity {
     quiet: u32,
     /// CPU time when last asked.
     cpu_ns: u64,
-    /// CPU time that samples have been charged with.
-    charged_ns: Option<u64>,
 }
 
 impl ThreadActivity {
@@ -52,13 +50,6 @@ impl ThreadActivity {
     pub fn warm(&mut self) {
         self.quiet = 0;
         self.ask();
-    }
-
-    /// CPU time used since this was last called, in nanoseconds.
-    pub fn charge(&mut self) -> u64 {
-        self.ask_cpu();
-        let before = self.charged_ns.replace(self.cpu_ns);
-        self.cpu_ns.saturating_sub(before.unwrap_or(self.cpu_ns))
     }
 
     fn ask(&mut self) {

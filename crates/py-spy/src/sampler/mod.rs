@@ -13,6 +13,7 @@ mod capture;
 mod chains;
 mod codes;
 mod predict;
+mod recall;
 mod roster;
 mod trie;
 
@@ -26,6 +27,7 @@ use activity::Activity;
 use capture::{Capture, Captured};
 use codes::Codes;
 use cpython::CodeInfo;
+use recall::Recall;
 use remote::os::{Pauser, clock};
 use remote::{Memory, ReadError};
 use trie::Trie;
@@ -77,6 +79,8 @@ pub struct Counters {
     pub retried: u64,
     /// Of these, how many showed a torn copy.
     pub torn: u64,
+    /// Of these, how many were told from their innermost frame alone.
+    pub repaired: u64,
     /// Stacks that were read with their thread paused.
     pub paused: u64,
     /// How long threads were paused, in nanoseconds.
@@ -91,7 +95,21 @@ const TRIES: u32 = 8;
 const RETRY_EVERY: u64 = 16;
 /// Threads may be paused for this much of the time, and a little at once at the start.
 const PAUSE_SHARE: u64 = 10;
-const PAUSE_START_NS: u64 = 100_000_000;
+const PAUSE_START_NS: u64 = 250_000_000;
+
+/// A running thread that may not be paused is believed when it shows the same stack this
+/// many times more.
+const SURE: u32 = 3;
+
+/// What was read of a thread that stands still.
+enum Still {
+    /// A stack, and the address of its innermost frame.
+    Stack { frame: u64, stack: NodeId },
+    /// It runs no Python code, or has ended.
+    Nothing,
+    /// Nothing that could be trusted.
+    Unclear,
+}
 
 /// Samples one process.
 pub struct Sampler {
@@ -105,6 +123,7 @@ pub struct Sampler {
     codes: Codes,
     trie: Trie,
     activity: Activity,
+    recall: Recall,
     capture: Capture,
     pauser: Pauser,
     /// Another tracer holds the process, or pausing is forbidden.
@@ -127,6 +146,7 @@ impl Sampler {
             codes: Codes::default(),
             trie: Trie::new(),
             activity: Activity::default(),
+            recall: Recall::default(),
             capture: Capture::default(),
             pauser: Pauser::new(),
             cannot_pause: options.policy == Policy::NonBlocking
@@ -183,6 +203,7 @@ impl Sampler {
     pub fn sample(&mut self) -> Result<&[Sampled], ReadError> {
         self.samples.clear();
         self.pauser.collect_late();
+        self.recall.tick();
         self.choose(false);
         let result = if self.options.policy == Policy::Blocking && !self.cannot_pause {
             self.sample_blocking()
@@ -281,7 +302,10 @@ impl Sampler {
                 Captured::Gone => self.roster.threads[thread].last = None,
                 Captured::Stack { .. } if self.is_held(thread) => self.settle(thread, true)?,
                 Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
-                    Some(stack) if self.capture.is_whole() => self.accept(thread, stack),
+                    Some(stack) if self.capture.is_whole() => {
+                        self.recall.learn(frame, stack);
+                        self.accept(thread, stack);
+                    }
                     _ => self.unsure.push((thread, frame)),
                 },
                 Captured::Torn { frame } => {
@@ -321,6 +345,12 @@ impl Sampler {
         if self.options.gil_only && !gil {
             return;
         }
+        if gil {
+            // It may have changed hands since others were read: only one holder is shown.
+            for i in 0..self.samples.len() {
+                self.samples[i].gil &= self.holds_gil(self.samples[i].thread);
+            }
+        }
         self.roster.threads[thread].last = Some(stack);
         let active = self.is_running(thread);
         self.samples.push(Sampled { thread, stack, active, gil });
@@ -351,23 +381,37 @@ impl Sampler {
             }
         }
         self.hope -= self.hope / 16;
-        if self.cannot_pause {
-            return self.settle(thread, false);
+        self.look_or_recall(thread, frame)
+    }
+
+    /// A thread whose innermost frame was at `frame`, and whose stack could not be read:
+    /// stop it and look, unless what is seen with that frame is known well.
+    fn look_or_recall(&mut self, thread: usize, frame: u64) -> Result<(), ReadError> {
+        if !self.recall.must_look(frame)
+            && let Some(stack) = self.recall.recall(frame)
+        {
+            self.counters.repaired += 1;
+            self.accept(thread, stack);
+            return Ok(());
         }
-        let Some(tid) = self.roster.threads[thread].tid else { return self.settle(thread, false) };
-        let began = clock::now_ns();
-        if self.counters.paused_ns > PAUSE_START_NS + (began - self.started_ns) / PAUSE_SHARE {
-            self.counters.dropped += 1;
+        let tid = self.roster.threads[thread].tid.filter(|_| !self.cannot_pause);
+        let Some(tid) = tid else {
+            let found = self.read_still(thread, false)?;
+            self.conclude(thread, frame, found);
+            return Ok(());
+        };
+        let now = clock::now_ns();
+        if self.counters.paused_ns > PAUSE_START_NS + (now - self.started_ns) / PAUSE_SHARE {
+            self.conclude(thread, frame, Still::Unclear);
             return Ok(());
         }
         let paused = self.pauser.pause(tid, self.options.pause_bound_ns);
         let stopped = clock::now_ns();
-        let result = match paused {
-            Ok(()) => self.settle(thread, true),
+        let found = match paused {
+            Ok(()) => self.read_still(thread, true),
             Err(_) => {
                 self.counters.pause_failed += 1;
-                self.counters.dropped += 1;
-                Ok(())
+                Ok(Still::Unclear)
             }
         };
         self.pauser.resume();
@@ -375,46 +419,80 @@ impl Sampler {
             self.counters.paused += 1;
             self.counters.paused_ns += clock::now_ns() - stopped;
         }
-        result
+        self.conclude(thread, frame, found?);
+        Ok(())
     }
 
-    /// Reads a thread that stands still, or should. `paused` says that we hold it;
-    /// otherwise it must show the same twice.
-    fn settle(&mut self, thread: usize, paused: bool) -> Result<(), ReadError> {
+    /// The sample of a thread whose innermost frame was at `frame` when its time came,
+    /// and that was `found` in a certain state a little later.
+    fn conclude(&mut self, thread: usize, frame: u64, found: Still) {
+        let (stack, same) = match found {
+            Still::Nothing => (None, false),
+            Still::Unclear => (None, true),
+            Still::Stack { frame: now, stack } => {
+                self.recall.learn(now, stack);
+                (Some(stack), now == frame)
+            }
+        };
+        let recalled = if same && stack.is_some() { None } else { self.recall.recall(frame) };
+        match (recalled, stack) {
+            (Some(recalled), _) => {
+                self.counters.repaired += 1;
+                self.accept(thread, recalled);
+            }
+            (None, Some(stack)) => self.accept(thread, stack),
+            (None, None) if same => self.counters.dropped += 1,
+            (None, None) => {}
+        }
+    }
+
+    /// Reads a thread that stands still, or should, and takes what it shows.
+    fn settle(&mut self, thread: usize, held: bool) -> Result<(), ReadError> {
+        match self.read_still(thread, held)? {
+            Still::Stack { stack, .. } => self.accept(thread, stack),
+            Still::Nothing => {}
+            Still::Unclear => self.counters.dropped += 1,
+        }
+        Ok(())
+    }
+
+    /// Reads a thread that stands still, or should. `held` says that we hold it;
+    /// otherwise it must show the same again, and once more if it may be running.
+    fn read_still(&mut self, thread: usize, held: bool) -> Result<Still, ReadError> {
+        let enough = match (held, self.is_running(thread) || self.holds_gil(thread)) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => SURE,
+        };
         let mut before: Option<Vec<cpython::frames::RawFrame>> = None;
-        for _ in 0..4 {
+        let mut same = 0;
+        for _ in 0..enough + 4 {
             self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            match self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)? {
-                Captured::Empty | Captured::Gone => return Ok(()),
-                Captured::Torn { .. } if paused => break,
+            let captured =
+                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            let frame = match captured {
+                Captured::Empty | Captured::Gone => return Ok(Still::Nothing),
+                Captured::Torn { .. } if held => break,
                 Captured::Torn { .. } => {
                     before = None;
+                    same = 0;
                     continue;
                 }
-                Captured::Stack { .. } => {}
-            }
+                Captured::Stack { frame } => frame,
+            };
             if !self.capture.is_whole() {
                 // Code objects that were never seen: the frames hold them alive.
                 self.capture.load_codes(&self.target, &mut self.codes);
-                if paused && self.capture.is_whole() {
-                    let stack = self.trie.witness(self.capture.calls());
-                    self.accept(thread, stack);
-                    return Ok(());
-                }
-                before = Some(self.capture.frames().to_vec());
-                continue;
             }
-            let same = before.as_deref() == Some(self.capture.frames());
-            if paused || same {
+            same = if before.as_deref() == Some(self.capture.frames()) { same + 1 } else { 0 };
+            if same >= enough && self.capture.is_whole() {
                 let stack = self.trie.witness(self.capture.calls());
-                self.accept(thread, stack);
-                return Ok(());
+                return Ok(Still::Stack { frame, stack });
             }
             before = Some(self.capture.frames().to_vec());
         }
-        self.counters.dropped += 1;
-        Ok(())
+        Ok(Still::Unclear)
     }
 
     /// True while the process is there.

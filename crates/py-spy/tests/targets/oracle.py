@@ -4,6 +4,9 @@ Usage: oracle.py KIND. Every name tells what its caller must be:
   t<digits>     called by the function named by all digits but the last (t0 by main)
   even, odd     call each other; the outermost even is called by main
   drive_X       called by main; resume_X by drive_X; g_leaf by gen, gen by a resume_X
+                (or by main, which makes it)
+  co_leaf       called by a co_mid_X, co_mid_X by co_top_X, co_top_X by step_X (or by
+                main, which makes it), step_X by run
   r<n>          called by r<n-1>, r0 by main; h<n> by r<n>
   f_<n>, g_<n>  from the source <src-n>; g_<n> called by f_<n>, f_<n> by main
   down<n>       called by down<n-1>, down0 by main

@@ -1,6 +1,6 @@
 """Stands still in a stack of frames with every kind of variable, and says what they are.
 
-Runs on CPython 2.7 and 3.6 or later.
+Runs on CPython 2.6, 2.7 and 3.3 or later.
 """
 import json
 import os
@@ -144,7 +144,7 @@ def star_keyword(a, *rest, b, **more):
     return keyword_only(a, b=b)
 
 def annotated(a: int, b: "str" = "s") -> None:
-    c: int = 1
+    c = 1
     return star_keyword(1, 2, b=3, x=4)
 
 top = annotated

@@ -1,0 +1,85 @@
+//! What was seen with a thread's innermost frame at an address.
+//!
+//! The pointer to the innermost frame is read whole even where the frames behind it are
+//! caught at a change. A stack read later, when the thread has been stopped, is one of
+//! another instant: taking it instead would favour states that are easily read. The
+//! address says which of the stacks seen of late the first try was one of: in a data
+//! stack it is the depth, and where frames are objects the function.
+
+use super::trie::NodeId;
+use rustc_hash::FxHashMap;
+
+/// Stacks remembered of each address.
+const REMEMBERED: usize = 8;
+/// More addresses than this are forgotten and learned anew.
+const MAX_ADDRESSES: usize = 1 << 16;
+/// What was seen this many samples ago is no longer taken for the present.
+const FRESH: u64 = 1000;
+/// Every so often the thread is stopped all the same, to see what is new.
+const LOOK_EVERY: u32 = 8;
+
+/// The stacks seen of late, by the address of their innermost frame.
+#[derive(Debug, Default)]
+pub struct Recall {
+    by_frame: FxHashMap<u64, Seen>,
+    now: u64,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    stacks: [Option<(NodeId, u64)>; REMEMBERED],
+    next: usize,
+    asked: u32,
+}
+
+impl Recall {
+    /// A new sample begins.
+    pub fn tick(&mut self) {
+        self.now += 1;
+    }
+
+    /// A stack that was accepted.
+    pub fn learn(&mut self, frame: u64, stack: NodeId) {
+        if self.by_frame.len() >= MAX_ADDRESSES && !self.by_frame.contains_key(&frame) {
+            self.by_frame.clear();
+        }
+        let seen = self.by_frame.entry(frame).or_default();
+        seen.stacks[seen.next] = Some((stack, self.now));
+        seen.next = (seen.next + 1) % REMEMBERED;
+    }
+
+    /// One of the stacks seen of late with the innermost frame at `frame`, in turn.
+    pub fn recall(&mut self, frame: u64) -> Option<NodeId> {
+        let now = self.now;
+        let seen = self.by_frame.get_mut(&frame)?;
+        seen.asked = seen.asked.wrapping_add(1);
+        let from = seen.asked as usize;
+        (0..REMEMBERED).find_map(|i| {
+            let (stack, when) = seen.stacks[(from + i) % REMEMBERED]?;
+            (now - when < FRESH).then_some(stack)
+        })
+    }
+
+    /// Whether the thread should be stopped rather than only remembered.
+    pub fn must_look(&self, frame: u64) -> bool {
+        self.by_frame.get(&frame).is_none_or(|seen| seen.asked % LOOK_EVERY == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_what_is_fresh_in_turn() {
+        let mut recall = Recall::default();
+        assert_eq!(recall.recall(1), None);
+        assert!(recall.must_look(1));
+        recall.learn(1, NodeId::ROOT);
+        assert_eq!(recall.recall(1), Some(NodeId::ROOT));
+        assert!(!recall.must_look(1));
+        assert_eq!(recall.recall(2), None);
+        (0..FRESH).for_each(|_| recall.tick());
+        assert_eq!(recall.recall(1), None);
+    }
+}

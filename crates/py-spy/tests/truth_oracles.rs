@@ -1,0 +1,178 @@
+//! No stack that never existed: programs that call all the time, whose function names
+//! tell which callers are legal.
+//!
+//! Short here; the long run, per program, interpreter and mode:
+//! `PYSPY_ORACLE_SAMPLES=200000 cargo test --release --test truth_oracles`
+
+mod record_kit;
+mod support;
+
+use record_kit::{Folded, counted, parts, record_told, total};
+use support::{Interpreter, Target, for_each, one_per_version};
+
+const KINDS: [&str; 8] =
+    ["siblings", "tree", "recursion", "generators", "coroutines", "exceptions", "sources", "down"];
+
+/// Samples a second, and how many to take.
+const RATE: u64 = 2000;
+
+fn seconds(share: f64) -> String {
+    let samples = std::env::var("PYSPY_ORACLE_SAMPLES").ok().and_then(|text| text.parse().ok());
+    (samples.unwrap_or(1200.0_f64) * share / RATE as f64).to_string()
+}
+
+/// The part of the name that a program's author wrote.
+fn short(frame: &str) -> &str {
+    let name = parts(frame).0;
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether `name` may be called by `caller`.
+fn legal(name: &str, caller: &str) -> bool {
+    let number = |text: &str, prefix: &str| text.strip_prefix(prefix)?.parse::<i64>().ok();
+    let follows = |prefix: &str| match number(name, prefix)? {
+        0 => Some(caller == "main"),
+        n => Some(number(caller, prefix) == Some(n - 1)),
+    };
+    if let Some(path) = name.strip_prefix('t').filter(|path| path.parse::<u64>().is_ok()) {
+        let parent = &path[..path.len() - 1];
+        return if parent.is_empty() {
+            caller == "main"
+        } else {
+            caller.strip_prefix('t') == Some(parent)
+        };
+    }
+    if let Some(verdict) = follows("r").or_else(|| follows("down")) {
+        return verdict;
+    }
+    if let Some(n) = number(name, "h") {
+        return number(caller, "r") == Some(n);
+    }
+    if let Some(n) = number(name, "g_") {
+        return number(caller, "f_") == Some(n);
+    }
+    if number(name, "f_").is_some() {
+        return caller == "main";
+    }
+    match name.split_at(name.len().saturating_sub(1)) {
+        ("drive_", _) => return caller == "main",
+        ("resume_", which) => return caller == format!("drive_{which}"),
+        ("step_", _) => return caller == "run",
+        ("co_top_", which) => return caller == "main" || caller == format!("step_{which}"),
+        ("co_mid_", which) => return caller == format!("co_top_{which}"),
+        _ => {}
+    }
+    match name {
+        "even" => caller == "odd" || caller == "main",
+        "odd" => caller == "even",
+        "g_leaf" => caller == "gen",
+        "gen" => caller.starts_with("resume_") || caller == "main" || caller == "<listcomp>",
+        "co_leaf" => caller.starts_with("co_mid_"),
+        "run" => caller == "main",
+        "main" => caller == "<module>",
+        _ => true,
+    }
+}
+
+/// A frame of the source `<src-7>` is that source's own.
+fn at_home(frame: &str) -> bool {
+    let (name, file, _) = parts(frame);
+    let Some(number) = file.strip_prefix("<src-").and_then(|rest| rest.strip_suffix('>')) else {
+        return true;
+    };
+    name == "<module>" || name == format!("f_{number}") || name == format!("g_{number}")
+}
+
+fn impossible(folded: &Folded) -> Vec<(&[String], u64)> {
+    let wrong = |stack: &[String]| {
+        short(&stack[0]) != "<module>"
+            || stack.windows(2).any(|pair| !legal(short(&pair[1]), short(&pair[0])))
+            || stack.iter().any(|frame| !at_home(frame))
+    };
+    folded.iter().filter(|(stack, _)| wrong(stack)).map(|(stack, n)| (&stack[..], *n)).collect()
+}
+
+/// Impossible stacks, all stacks, and those dropped, of one program in one mode.
+fn watch(interpreter: &Interpreter, kind: &str, mode: &[&str], share: f64) -> (u64, u64, u64) {
+    let target = Target::start(interpreter, "oracle.py", &[kind]);
+    let (rate, seconds) = (RATE.to_string(), seconds(share));
+    let mut args = vec!["--full-filenames", "-r", &rate, "-d", &seconds];
+    args.extend(mode);
+    let (folded, told) = record_told(target.pid(), &args);
+    let wrong = impossible(&folded);
+    if !wrong.is_empty() {
+        eprintln!("{} {kind} {mode:?}: {:?}", interpreter.label, wrong[0]);
+    }
+    let dropped = counted(&told, "dropped").unwrap_or(0);
+    (wrong.iter().map(|(_, n)| n).sum(), total(&folded), dropped)
+}
+
+fn each(test: impl Fn(&Interpreter, &str) + Sync) {
+    for_each(one_per_version(), |interpreter| {
+        for kind in KINDS {
+            // Coroutines came with 3.5.
+            if kind != "coroutines" || interpreter.at_least(3, 5) {
+                test(interpreter, kind);
+            }
+        }
+    });
+}
+
+#[test]
+fn no_impossible_stack_by_default() {
+    each(|interpreter, kind| {
+        let (wrong, all, dropped) = watch(interpreter, kind, &[], 1.0);
+        assert!(all > 50, "{kind}: only {all} samples");
+        assert_eq!(wrong, 0, "{kind}: impossible, of {all}");
+        // A short run is mostly its start, when nothing is known yet and the time that the
+        // program may be paused is soon used up: more is dropped then.
+        let bound = if all > 20_000 { all / 200 } else { all / 2 };
+        assert!(dropped <= bound, "{kind}: {dropped} dropped, {all} kept");
+    });
+}
+
+#[test]
+fn no_impossible_stack_when_blocking() {
+    each(|interpreter, kind| {
+        let (wrong, all, _) = watch(interpreter, kind, &["--blocking"], 0.3);
+        assert!(all > 10, "{kind}: only {all} samples");
+        assert_eq!(wrong, 0, "{kind}: impossible, of {all}");
+    });
+}
+
+#[test]
+fn hardly_any_impossible_stack_without_pausing() {
+    each(|interpreter, kind| {
+        let (wrong, all, dropped) = watch(interpreter, kind, &["--nonblocking"], 0.5);
+        assert!(all + dropped > 20, "{kind}: only {all} samples, {dropped} dropped");
+        assert!(wrong <= all / 1000, "{kind}: {wrong} impossible, of {all}");
+    });
+}
+
+#[test]
+fn the_oracle_tells_what_is_impossible() {
+    let stack = |names: &[&str]| {
+        vec![(names.iter().map(|name| format!("{name} (x.py:1)")).collect::<Vec<_>>(), 1)]
+    };
+    for good in [
+        &["<module>", "main", "t1", "t12", "t120"][..],
+        &["<module>", "main", "even", "odd", "even"],
+        &["<module>", "generators.<locals>.main", "drive_a", "resume_a", "gen", "g_leaf"],
+        &["<module>", "main", "r0", "r1", "h1"],
+    ] {
+        assert!(impossible(&stack(good)).is_empty(), "{good:?}");
+    }
+    for bad in [
+        &["main", "t1"][..],
+        &["<module>", "main", "t1", "t20"],
+        &["<module>", "main", "odd"],
+        &["<module>", "main", "drive_a", "resume_b"],
+        &["<module>", "main", "r0", "r2"],
+        &["<module>", "main", "f_1", "g_2"],
+        &["<module>", "main", "down1"],
+        &["<module>", "main", "run", "step_a", "co_top_b"],
+    ] {
+        assert_eq!(impossible(&stack(bad)).len(), 1, "{bad:?}");
+    }
+    assert!(!at_home("f_1 (<src-2>:3)") && at_home("f_2 (<src-2>:3)"));
+}

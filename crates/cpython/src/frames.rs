@@ -115,19 +115,23 @@ mod tests {
         };
         let mut bytes = frame(7, 0x1050, 0);
         bytes.extend(frame(8, 0x10a0, 3));
-        bytes.extend(frame(9, 0, 1));
+        bytes.extend(frame(9, 0x1140, 1));
         bytes.extend(frame(5, 0x10f0, 0));
+        bytes.extend(frame(6, 0, 3));
+        // A generator's frame that has just been left has no caller.
+        bytes.extend(frame(4, 0, 1));
         let image = Image::new(0x1000, bytes);
         let mut batch = Batch::default();
-        batch.push(0x1000, 320);
+        batch.push(0x1000, 480);
         image.read_batch(&mut batch).expect("an image");
         let (mut frames, mut visited) = (Vec::new(), Vec::new());
         assert_eq!(walk(&layout, &batch, 0x1000, &mut frames, &mut visited), Walk::Complete);
         assert_eq!(frames.iter().map(|frame| frame.code).collect::<Vec<_>>(), [7, 9]);
-        assert_eq!(visited.len(), 3);
+        assert_eq!(visited.len(), 4);
         frames.clear();
         assert_eq!(walk(&layout, &batch, 0x10f0, &mut frames, &mut visited), Walk::Broken);
         assert!(frames.len() < 100);
+        assert_eq!(walk(&layout, &batch, 0x1190, &mut frames, &mut visited), Walk::Broken);
         assert_eq!(walk(&layout, &batch, 0x2000, &mut frames, &mut visited), Walk::Missing(0x2000));
     }
 }

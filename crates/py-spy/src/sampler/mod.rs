@@ -324,7 +324,7 @@ impl Sampler {
     /// How often to try without a pause: not in vain. Frames that are objects change
     /// address with every function, so that the same one hardly comes back.
     fn tries(&self) -> u32 {
-        if self.hope > 48 || self.counters.retried % RETRY_EVERY == 0 { TRIES } else { 1 }
+        if self.hope > 48 || self.counters.retried.is_multiple_of(RETRY_EVERY) { TRIES } else { 1 }
     }
 
     fn is_running(&self, thread: usize) -> bool {

@@ -62,7 +62,7 @@ impl Recall {
 
     /// Whether the thread should be stopped rather than only remembered.
     pub fn must_look(&self, frame: u64) -> bool {
-        self.by_frame.get(&frame).is_none_or(|seen| seen.asked % LOOK_EVERY == 0)
+        self.by_frame.get(&frame).is_none_or(|seen| seen.asked.is_multiple_of(LOOK_EVERY))
     }
 }
 

@@ -94,6 +94,10 @@ pub struct RecordArgs {
     #[arg(short, long)]
     pub idle: bool,
 
+    /// Weigh samples by the CPU time that was really used, instead of counting them
+    #[arg(long, conflicts_with = "idle")]
+    pub cpu: bool,
+
     /// Stacks of native extensions
     #[arg(short, long, conflicts_with = "nonblocking")]
     pub native: bool,

@@ -44,7 +44,8 @@ fn print(snapshots: &[Snapshot], args: &DumpArgs) -> std::io::Result<()> {
         if snapshots.is_empty() && !args.pid.is_empty() {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
+        // Rust's stdout writes out every line by itself, and this has millions.
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         json::write(snapshots, &mut out)?;
         return out.flush();
     }

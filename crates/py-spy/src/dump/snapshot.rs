@@ -62,7 +62,13 @@ impl Snapshot {
         let command = target.command();
         let executable = target.process.exe().unwrap_or_default();
         let version = target.runtime.layout.version.to_string();
-        let options = Options { policy, idle: true, gil_only: false, pause_bound_ns: 100_000_000 };
+        let options = Options {
+            policy,
+            idle: true,
+            gil_only: false,
+            cpu: false,
+            pause_bound_ns: 100_000_000,
+        };
         let mut sampler = Sampler::new(target, options)?;
         if sampler.cannot_pause() {
             eprintln!(

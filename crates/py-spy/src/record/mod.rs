@@ -57,6 +57,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         policy: args.pausing.policy(),
         idle: args.idle,
         gil_only: args.gil,
+        cpu: args.cpu,
         pause_bound_ns: 10_000_000,
     };
     let target = match Target::attach(pid, program.is_some()) {

@@ -43,7 +43,11 @@ impl Recorder {
                 rate,
                 python_version: sampler.target.runtime.layout.version.to_string(),
                 tool_version: format!("py-spy {}", env!("CARGO_PKG_VERSION")),
-                unit: WeightUnit::Samples,
+                unit: if sampler.options().cpu {
+                    WeightUnit::Nanoseconds
+                } else {
+                    WeightUnit::Samples
+                },
             },
             keep,
         );
@@ -70,7 +74,9 @@ impl Recorder {
             let sampled = self.sampler.samples()[i];
             let thread = self.thread(sampled.thread);
             let stack = self.stack(sampled.stack);
-            self.recording.sample(thread, stack, 1);
+            if sampled.weight > 0 {
+                self.recording.sample(thread, stack, sampled.weight);
+            }
         }
         let counters = &self.sampler.counters;
         let quality = &mut self.recording.quality;

@@ -28,6 +28,8 @@ pub struct ThreadActivity {
     quiet: u32,
     /// CPU time when last asked.
     cpu_ns: u64,
+    /// CPU time that samples have been weighed with.
+    weighed_ns: Option<u64>,
 }
 
 impl ThreadActivity {
@@ -50,6 +52,25 @@ impl ThreadActivity {
     pub fn warm(&mut self) {
         self.quiet = 0;
         self.ask();
+    }
+
+    /// CPU time in nanoseconds that no sample has been weighed with yet, as of the last
+    /// [`ThreadActivity::look_at_clock`].
+    pub fn unweighed_ns(&self) -> u64 {
+        self.cpu_ns.saturating_sub(self.weighed_ns.unwrap_or(self.cpu_ns))
+    }
+
+    /// Asks for the CPU time used. The first time is where counting begins.
+    pub fn look_at_clock(&mut self) {
+        self.ask_cpu();
+        self.weighed_ns.get_or_insert(self.cpu_ns);
+    }
+
+    /// The CPU time that a sample is weighed with: all that no other was.
+    pub fn weigh(&mut self) -> u64 {
+        let weight = self.unweighed_ns();
+        self.weighed_ns = Some(self.cpu_ns);
+        weight
     }
 
     fn ask(&mut self) {

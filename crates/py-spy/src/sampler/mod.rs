@@ -32,6 +32,10 @@ use remote::os::{Pauser, clock};
 use remote::{Memory, ReadError};
 use trie::Trie;
 
+/// A thread that computes in short bursts, between samples, is sampled where it waits
+/// once it has used this much CPU time.
+const MAX_UNWEIGHED_NS: u64 = 20_000_000;
+
 /// When threads are paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
@@ -52,6 +56,8 @@ pub struct Options {
     pub idle: bool,
     /// Only threads that hold a GIL.
     pub gil_only: bool,
+    /// Weigh samples by the CPU time that their thread used since its last one.
+    pub cpu: bool,
     /// The longest wait for a thread to stop, in nanoseconds. One that does not get a
     /// processor does not stop, and does not change either.
     pub pause_bound_ns: u64,
@@ -68,6 +74,8 @@ pub struct Sampled {
     pub active: bool,
     /// It holds the GIL.
     pub gil: bool,
+    /// 1, or the CPU time that it stands for in nanoseconds.
+    pub weight: u64,
 }
 
 /// How the samples so far came about.
@@ -238,10 +246,16 @@ impl Sampler {
         let process = &self.target.process;
         let threads = &mut self.roster.threads;
         self.activity.update(process.pid, process.proc_dir(), threads, changed);
+        if self.options.cpu {
+            for entry in threads.iter_mut().filter(|entry| entry.activity.is_hot()) {
+                entry.activity.look_at_clock();
+            }
+        }
         for (thread, entry) in threads.iter().enumerate() {
-            if entry.activity.is_running()
-                || (self.options.idle && (!self.activity.tracks() || entry.must_read()))
-            {
+            let activity = &entry.activity;
+            let burst = self.options.cpu && activity.unweighed_ns() > MAX_UNWEIGHED_NS;
+            let waits = self.options.idle && (!self.activity.tracks() || entry.must_read());
+            if activity.is_running() || burst || waits {
                 self.wanted.push(thread);
             }
         }
@@ -353,7 +367,9 @@ impl Sampler {
         }
         self.roster.threads[thread].last = Some(stack);
         let active = self.is_running(thread);
-        self.samples.push(Sampled { thread, stack, active, gil });
+        let weight =
+            if self.options.cpu { self.roster.threads[thread].activity.weigh() } else { 1 };
+        self.samples.push(Sampled { thread, stack, active, gil, weight });
     }
 
     /// A stack that is not known, or a torn copy: more tries, then a pause.

@@ -10,34 +10,57 @@ use crate::Memory;
 /// Descriptors are searched up to here; glibc has the id at 720 on x86_64, musl at 48.
 const SEARCH: usize = 2048;
 
+/// Where glibc has it on x86_64 and aarch64, and musl on 64-bit machines: taken before
+/// other places that fit as well. In a container ids are small numbers, of which a
+/// descriptor has many.
+const KNOWN: [usize; 4] = [720, 208, 48, 56];
+
 /// Finds thread ids by pthread ids, for one process.
 #[derive(Debug, Default, Clone)]
 pub struct PthreadIds {
     offset: Option<usize>,
+    /// By how many descriptors it was found.
+    witnesses: usize,
 }
 
 impl PthreadIds {
     /// Learns where the id is from the descriptors at `pthreads`, the threads of a
-    /// process whose thread ids are `tids`: a place where each
-    /// descriptor has one of them.
+    /// process whose thread ids are `tids`: a place where each descriptor has one of
+    /// them, and no two the same.
     pub fn learn(&mut self, memory: &dyn Memory, pthreads: &[u64], tids: &[i32]) {
-        if self.offset.is_some() || pthreads.is_empty() {
+        // A thread of several interpreters is there several times.
+        let mut pthreads = pthreads.to_vec();
+        pthreads.sort_unstable();
+        pthreads.dedup();
+        pthreads.truncate(64);
+        // What one descriptor shows may be an accident, so more are looked at when there
+        // are more.
+        if self.witnesses >= pthreads.len().min(2) {
             return;
         }
-        let mut places: Option<Vec<usize>> = None;
-        for pthread in pthreads.iter().take(64) {
-            let mut bytes = vec![0; SEARCH];
-            let Ok(got) = memory.read_some(*pthread, &mut bytes) else { continue };
-            let at = |place: usize| memory.arch().i32(&bytes[..got], place);
-            let fits = |place: usize| at(place).is_some_and(|tid| tids.contains(&tid));
-            let fitting: Vec<usize> = match &places {
-                None => (0..SEARCH).step_by(4).filter(|place| fits(*place)).collect(),
-                Some(known) => known.iter().copied().filter(|place| fits(*place)).collect(),
-            };
-            places = Some(fitting);
+        let mut places: Vec<(usize, Vec<i32>)> =
+            (0..SEARCH).step_by(4).map(|place| (place, Vec::new())).collect();
+        let mut witnesses = 0;
+        let mut bytes = vec![0; SEARCH];
+        for pthread in pthreads {
+            let Ok(got) = memory.read_some(pthread, &mut bytes) else { continue };
+            places.retain_mut(|(place, found)| {
+                let tid = memory.arch().i32(&bytes[..got], *place);
+                let tid = tid.filter(|tid| tids.contains(tid) && !found.contains(tid));
+                found.extend(tid);
+                tid.is_some()
+            });
+            witnesses += 1;
         }
+        let fits = |place: &usize| places.iter().any(|(fitting, _)| fitting == place);
+        let known = KNOWN.into_iter().find(fits);
         // glibc of old kept the process id right behind the thread id: the first wins.
-        self.offset = places.and_then(|places| places.first().copied());
+        if let Some(offset) = known.or(places.first().map(|(place, _)| *place))
+            && witnesses > 0
+        {
+            self.offset = Some(offset);
+            self.witnesses = witnesses;
+        }
     }
 
     /// The thread id of the thread whose descriptor is at `pthread`.

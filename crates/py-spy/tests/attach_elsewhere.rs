@@ -159,9 +159,7 @@ fn another_pid_namespace() {
         for thread in &mut truth {
             thread.os_thread_id = outer(thread.os_thread_id).expect("a thread of this id");
         }
-        while support::target::thread_states(pid).iter().any(|(_, state)| *state != 'S') {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        support::target::wait_asleep(pid);
         compare(&truth, &dump_json(pid, &[]));
     });
 }

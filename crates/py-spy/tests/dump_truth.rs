@@ -32,6 +32,7 @@ fn text_is_what_json_is() {
     for_each(one_per_version(), |interpreter| {
         let mut target = Target::start(interpreter, "simple.py", &[]);
         let dump = assert_true(&mut target, &[]);
+        target.wait_asleep();
         for full in [false, true] {
             let text = dump_text(target.pid(), if full { &["--full-filenames"] } else { &[] });
             let mut lines = text.lines();

@@ -102,7 +102,12 @@ impl TrueFrame {
         self.name == seen.name
             && self.filename == seen.filename
             && self.line.unwrap_or(0) == seen.line
-            && (self.column == Some(-1) || (self.column, self.end_line, self.end_column) == span)
+            && match self.column {
+                Some(-1) => true,
+                // Without columns CPython calls the line itself the end line.
+                None => span == (None, None, None),
+                Some(_) => (self.column, self.end_line, self.end_column) == span,
+            }
     }
 }
 

@@ -151,11 +151,7 @@ impl Target {
     /// Waits until all threads of the process looked at sleep.
     #[track_caller]
     pub fn wait_asleep(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while thread_states(self.pid()).iter().any(|(_, state)| *state != 'S') {
-            assert!(Instant::now() < deadline, "{}: {:?}", self.label, thread_states(self.pid()));
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_asleep(self.pid());
     }
 
     /// Sends the process looked at a signal.
@@ -206,6 +202,25 @@ pub fn thread_states(pid: i32) -> Vec<(i32, char)> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .map(|tid| (tid, state(tid)))
         .collect()
+}
+
+/// Waits until all threads of a process sleep, and have for a moment.
+#[track_caller]
+pub fn wait_asleep(pid: i32) {
+    // The time it had on the CPU shows that it did not wake up in between.
+    let time = |tid: i32| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
+    let look = || -> Vec<_> { thread_states(pid).into_iter().map(|(tid, state)| (tid, state, time(tid))).collect() };
+    let deadline = Instant::now() + PATIENCE;
+    let mut before = look();
+    loop {
+        std::thread::sleep(Duration::from_millis(2));
+        let now = look();
+        if now == before && now.iter().all(|(_, state, _)| *state == 'S') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} does not go to sleep: {now:?}");
+        before = now;
+    }
 }
 
 /// A script of tests/targets by its name, any other path as it is.

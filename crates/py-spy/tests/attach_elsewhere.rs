@@ -38,7 +38,7 @@ impl Copy {
         let to = self.folder.path().join(to);
         fs::create_dir_all(&to).unwrap();
         let to = to.join(from.file_name().unwrap());
-        fs::copy(from, &to).unwrap();
+        copy_program(from, &to);
         self.files.push(to);
     }
 

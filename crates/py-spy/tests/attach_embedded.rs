@@ -96,7 +96,7 @@ fn an_executable_without_python_in_its_name() {
     for_each(wanted, |interpreter| {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("my-service");
-        std::fs::copy(&interpreter.path, &copy).unwrap();
+        copy_program(&interpreter.path, &copy);
         let mut command = Command::new(&copy);
         command.arg(support::target::script_path("simple.py")).env("PYTHONHOME", home(interpreter));
         let mut target = Target::start_command(&interpreter.label, command);

@@ -133,9 +133,9 @@ fn nothing_is_written() {
             let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
             if call.starts_with("process_vm_readv(") {
                 reads += 1;
-            } else if call.starts_with("ptrace(") {
+            } else if let Some(arguments) = call.strip_prefix("ptrace(") {
                 pauses += 1;
-                let request = call["ptrace(".len()..].split([',', ')', ' ']).next().unwrap();
+                let request = arguments.split([',', ')', ' ']).next().unwrap();
                 let harmless = [
                     "PTRACE_SEIZE",
                     "PTRACE_INTERRUPT",

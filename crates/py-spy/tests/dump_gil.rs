@@ -59,7 +59,7 @@ fn two_busy_threads_share_the_gil() {
         let target = Target::start(interpreter, "gil.py", &["two"]);
         let mut held = [0; 2];
         let mut active = 0;
-        let times = 60;
+        let times = 40;
         for _ in 0..times {
             let dump = dump_json(target.pid(), &[]);
             let busy = computing(&dump);

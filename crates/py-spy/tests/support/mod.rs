@@ -13,5 +13,7 @@ pub mod target;
 pub use dump::{Dump, Frame, Thread, assert_true, dump_json, dump_text, try_dump_json};
 pub use hosts::{hosts, start_host};
 pub use interpreters::{Interpreter, for_each, interpreter, interpreters, newest, one_per_version};
-pub use process::{Run, cache, need, project, py_spy, run, run_py_spy, targets_dir, tool};
+pub use process::{
+    Run, cache, copy_program, need, project, py_spy, run, run_py_spy, targets_dir, tool,
+};
 pub use target::Target;

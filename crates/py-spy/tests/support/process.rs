@@ -44,6 +44,13 @@ pub fn tool(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not on this machine: run scripts/setup-tests"))
 }
 
+/// Copies a program, to be run. Not by ourselves: a child that another thread starts
+/// meanwhile would have it open for writing too, and a file open for writing cannot be run.
+#[track_caller]
+pub fn copy_program(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("--dereference").arg(from).arg(to)).ok();
+}
+
 /// How a program ended and what it printed.
 #[derive(Debug)]
 pub struct Run {

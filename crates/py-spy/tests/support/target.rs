@@ -208,8 +208,12 @@ pub fn thread_states(pid: i32) -> Vec<(i32, char)> {
 #[track_caller]
 pub fn wait_asleep(pid: i32) {
     // The time it had on the CPU shows that it did not wake up in between.
-    let time = |tid: i32| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
-    let look = || -> Vec<_> { thread_states(pid).into_iter().map(|(tid, state)| (tid, state, time(tid))).collect() };
+    let time = |tid: i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default()
+    };
+    let look = || -> Vec<_> {
+        thread_states(pid).into_iter().map(|(tid, state)| (tid, state, time(tid))).collect()
+    };
     let deadline = Instant::now() + PATIENCE;
     let mut before = look();
     loop {

@@ -56,14 +56,16 @@ fn under_gdb() {
             "set auto-solib-add off",
         ]);
         command.args(["-iex", "set confirm off", "-p", &target.pid().to_string()]);
-        let gdb = Target::spawn("gdb", command);
+        let mut gdb = Target::spawn("gdb", command);
         let pid = target.pid();
         wait_until("gdb holds it", || {
             tracer(pid) != 0 && thread_states(pid).iter().all(|(_, state)| *state == 't')
         });
         compare(&truth, &dump_traced(pid));
         assert!(thread_states(pid).iter().all(|(_, state)| *state == 't'), "gdb has it no longer");
-        drop(gdb);
+        // Killed while it attaches, gdb would leave a stopped process behind.
+        gdb.send("quit");
+        gdb.wait();
         wait_until("it goes on", || tracer(pid) == 0);
         assert_true(&mut target, &[]);
     }

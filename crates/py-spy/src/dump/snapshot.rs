@@ -76,15 +76,19 @@ impl Snapshot {
             );
         }
         // A stack that could not be trusted is worth another try here.
+        let mut dropped = 0;
         for _ in 0..ATTEMPTS {
-            let before = sampler.counters.dropped;
+            dropped = sampler.counters.dropped;
             sampler.sample().map_err(|error| Error::read(pid, error))?;
-            if sampler.counters.dropped == before {
+            if sampler.counters.dropped == dropped {
                 break;
             }
         }
-        if sampler.counters.dropped > 0 && sampler.samples().len() < sampler.roster.threads.len() {
-            log::warn!("process {pid}: some threads could not be read: {:?}", sampler.counters);
+        if sampler.counters.dropped > dropped {
+            eprintln!(
+                "py-spy> process {pid}: {} of its threads kept changing while they were read, and are shown without frames; try again, or with --blocking",
+                sampler.counters.dropped - dropped
+            );
         }
         Ok(Snapshot { pid, command, version, executable, threads: threads(&sampler) })
     }

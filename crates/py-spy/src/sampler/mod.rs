@@ -109,6 +109,18 @@ const PAUSE_START_NS: u64 = 250_000_000;
 /// many times more.
 const SURE: u32 = 3;
 
+/// Deeper stacks are not compared with others.
+const MAX_COMPARED: usize = 1000;
+
+/// What is certain of a first try that is not believed.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    /// The address of the innermost frame.
+    frame: u64,
+    /// The outer part of the stack; `None` where the copy was no stack at all.
+    part: Option<NodeId>,
+}
+
 /// What was read of a thread that stands still.
 enum Still {
     /// A stack, and the address of its innermost frame.
@@ -141,7 +153,7 @@ pub struct Sampler {
     hope: u32,
     samples: Vec<Sampled>,
     wanted: Vec<usize>,
-    unsure: Vec<(usize, u64)>,
+    unsure: Vec<(usize, First)>,
 }
 
 impl Sampler {
@@ -320,17 +332,20 @@ impl Sampler {
                         self.recall.learn(frame, stack);
                         self.accept(thread, stack);
                     }
-                    _ => self.unsure.push((thread, frame)),
+                    _ => {
+                        let part = Some(self.trie.known_part(self.capture.calls()));
+                        self.unsure.push((thread, First { frame, part }));
+                    }
                 },
                 Captured::Torn { frame } => {
                     self.counters.torn += 1;
-                    self.unsure.push((thread, frame));
+                    self.unsure.push((thread, First { frame, part: None }));
                 }
             }
         }
         for i in 0..self.unsure.len() {
-            let (thread, frame) = self.unsure[i];
-            self.make_sure(thread, frame)?;
+            let (thread, first) = self.unsure[i];
+            self.make_sure(thread, first)?;
         }
         Ok(())
     }
@@ -373,7 +388,7 @@ impl Sampler {
     }
 
     /// A stack that is not known, or a torn copy: more tries, then a pause.
-    fn make_sure(&mut self, thread: usize, frame: u64) -> Result<(), ReadError> {
+    fn make_sure(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
         self.counters.retried += 1;
         let gil = self.holds_gil(thread);
         if !gil && !self.is_running(thread) {
@@ -381,13 +396,13 @@ impl Sampler {
             return self.settle(thread, false);
         }
         for _ in 0..self.tries() {
-            self.capture.again(&self.target, &self.roster, thread, frame)?;
+            self.capture.again(&self.target, &self.roster, thread, first.frame)?;
             let captured =
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             // Only what shows the same innermost frame as the first try: otherwise
             // states that change fast would lose samples to states that last.
             if let Captured::Stack { frame: now } = captured
-                && now == frame
+                && now == first.frame
                 && self.capture.is_whole()
                 && let Some(stack) = self.trie.known(self.capture.calls())
             {
@@ -397,14 +412,13 @@ impl Sampler {
             }
         }
         self.hope -= self.hope / 16;
-        self.look_or_recall(thread, frame)
+        self.look_or_recall(thread, first)
     }
 
-    /// A thread whose innermost frame was at `frame`, and whose stack could not be read:
-    /// stop it and look, unless what is seen with that frame is known well.
-    fn look_or_recall(&mut self, thread: usize, frame: u64) -> Result<(), ReadError> {
-        if !self.recall.must_look(frame)
-            && let Some(stack) = self.recall.recall(frame)
+    /// A thread of which no more than `first` could be read: stop it and look, unless what is seen with that frame is known well.
+    fn look_or_recall(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
+        if !self.recall.must_look(first.frame)
+            && let Some(stack) = self.recall(first)
         {
             self.counters.repaired += 1;
             self.accept(thread, stack);
@@ -413,12 +427,12 @@ impl Sampler {
         let tid = self.roster.threads[thread].tid.filter(|_| !self.cannot_pause);
         let Some(tid) = tid else {
             let found = self.read_still(thread, false)?;
-            self.conclude(thread, frame, found);
+            self.conclude(thread, first, found);
             return Ok(());
         };
         let now = clock::now_ns();
         if self.counters.paused_ns > PAUSE_START_NS + (now - self.started_ns) / PAUSE_SHARE {
-            self.conclude(thread, frame, Still::Unclear);
+            self.conclude(thread, first, Still::Unclear);
             return Ok(());
         }
         let paused = self.pauser.pause(tid, self.options.pause_bound_ns);
@@ -435,22 +449,28 @@ impl Sampler {
             self.counters.paused += 1;
             self.counters.paused_ns += clock::now_ns() - stopped;
         }
-        self.conclude(thread, frame, found?);
+        self.conclude(thread, first, found?);
         Ok(())
     }
 
-    /// The sample of a thread whose innermost frame was at `frame` when its time came,
-    /// and that was `found` in a certain state a little later.
-    fn conclude(&mut self, thread: usize, frame: u64, found: Still) {
+    /// A stack seen of late that has all in common with the first try that is certain.
+    fn recall(&mut self, first: First) -> Option<NodeId> {
+        let part = first.part?;
+        let trie = &self.trie;
+        self.recall.recall(first.frame, |stack| trie.contains(stack, part, MAX_COMPARED))
+    }
+
+    /// The sample of a thread of which `first` was seen when its time came, and that was `found` in a certain state a little later.
+    fn conclude(&mut self, thread: usize, first: First, found: Still) {
         let (stack, same) = match found {
             Still::Nothing => (None, false),
             Still::Unclear => (None, true),
             Still::Stack { frame: now, stack } => {
                 self.recall.learn(now, stack);
-                (Some(stack), now == frame)
+                (Some(stack), now == first.frame)
             }
         };
-        let recalled = if same && stack.is_some() { None } else { self.recall.recall(frame) };
+        let recalled = if same && stack.is_some() { None } else { self.recall(first) };
         match (recalled, stack) {
             (Some(recalled), _) => {
                 self.counters.repaired += 1;

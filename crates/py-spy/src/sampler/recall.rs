@@ -4,7 +4,8 @@
 //! caught at a change. A stack read later, when the thread has been stopped, is one of
 //! another instant: taking it instead would favour states that are easily read. The
 //! address says which of the stacks seen of late the first try was one of: in a data
-//! stack it is the depth, and where frames are objects the function.
+//! stack it is the depth, and where frames are objects the function. So does the outer
+//! part of the copy, which changes slowly: only stacks that share it are taken.
 
 use super::trie::NodeId;
 use rustc_hash::FxHashMap;
@@ -48,15 +49,16 @@ impl Recall {
         seen.next = (seen.next + 1) % REMEMBERED;
     }
 
-    /// One of the stacks seen of late with the innermost frame at `frame`, in turn.
-    pub fn recall(&mut self, frame: u64) -> Option<NodeId> {
+    /// One of the stacks seen of late with the innermost frame at `frame`, in turn, of
+    /// those that `fit`.
+    pub fn recall(&mut self, frame: u64, fit: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let now = self.now;
         let seen = self.by_frame.get_mut(&frame)?;
         seen.asked = seen.asked.wrapping_add(1);
         let from = seen.asked as usize;
         (0..REMEMBERED).find_map(|i| {
             let (stack, when) = seen.stacks[(from + i) % REMEMBERED]?;
-            (now - when < FRESH).then_some(stack)
+            (now - when < FRESH && fit(stack)).then_some(stack)
         })
     }
 
@@ -73,13 +75,14 @@ mod tests {
     #[test]
     fn remembers_what_is_fresh_in_turn() {
         let mut recall = Recall::default();
-        assert_eq!(recall.recall(1), None);
+        assert_eq!(recall.recall(1, |_| true), None);
         assert!(recall.must_look(1));
         recall.learn(1, NodeId::ROOT);
-        assert_eq!(recall.recall(1), Some(NodeId::ROOT));
+        assert_eq!(recall.recall(1, |_| true), Some(NodeId::ROOT));
         assert!(!recall.must_look(1));
-        assert_eq!(recall.recall(2), None);
+        assert_eq!(recall.recall(1, |_| false), None);
+        assert_eq!(recall.recall(2, |_| true), None);
         (0..FRESH).for_each(|_| recall.tick());
-        assert_eq!(recall.recall(1), None);
+        assert_eq!(recall.recall(1, |_| true), None);
     }
 }

@@ -57,6 +57,35 @@ impl Trie {
         self.witnessed.contains(&(node, leaf.code)).then(|| self.child(node, *leaf))
     }
 
+    /// The outer part of the stack `calls` (innermost first) that is known as such: what a
+    /// copy shows truly even where its inner part was caught at a change.
+    pub fn known_part(&self, calls: &[Call]) -> NodeId {
+        let mut node = NodeId::ROOT;
+        for call in calls.iter().skip(1).rev() {
+            match self.children.get(&(node, *call)) {
+                Some(child) => node = *child,
+                None => break,
+            }
+        }
+        node
+    }
+
+    /// Whether `part` is `stack` or one of its outer parts; not looked for further than
+    /// `limit` steps.
+    pub fn contains(&self, stack: NodeId, part: NodeId, limit: usize) -> bool {
+        let mut node = stack;
+        for _ in 0..limit {
+            if node == part {
+                return true;
+            }
+            match self.step(node) {
+                Some((parent, _)) => node = parent,
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// Interns the stack `calls` (innermost first), which was read while it could not
     /// change. Its outer parts have been stacks of their own before their calls.
     pub fn witness(&mut self, calls: &[Call]) -> NodeId {
@@ -116,6 +145,10 @@ mod tests {
         // The outer parts were stacks before their calls.
         assert!(trie.known(&[call(2, 0), main]).is_some());
         assert!(trie.known(&[]).is_none());
+        let part = trie.known_part(&[call(9, 9), call(3, 9), a, main]);
+        assert!(trie.contains(stack, part, 9) && !trie.contains(part, stack, 9));
+        assert_eq!(trie.steps(part).collect::<Vec<_>>(), [a, main]);
+        assert!(!trie.contains(stack, part, 1));
         assert_eq!(trie.steps(stack).collect::<Vec<_>>(), [b, a, main]);
     }
 }

@@ -8,6 +8,8 @@ use remote::Batch;
 /// Names longer than this many characters are cut; the compiler makes none such.
 const MAX_NAME: usize = 1024;
 const MAX_PATH: usize = 4096;
+/// CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR (Include/code.h).
+const GENERATOR_FLAGS: u64 = 0x20 | 0x80 | 0x100 | 0x200;
 /// A line table longer than this is not believed.
 const MAX_TABLE: usize = 16 << 20;
 
@@ -26,6 +28,9 @@ pub struct CodeInfo {
     pub start: u64,
     /// Length of the bytecode in bytes.
     pub length: u32,
+    /// A generator, a coroutine or an asynchronous generator: something called it each
+    /// time that it runs.
+    pub is_generator: bool,
     table: Vec<u8>,
     signature: Signature,
 }
@@ -219,8 +224,13 @@ impl CodeInfo {
         let size = objects.memory.uint(table.wrapping_add(u64::from(bytes_size)), width)?;
         let size = usize::try_from(size).ok().filter(|size| *size <= MAX_TABLE);
         let size = size.ok_or(BadObject::Unexpected("a line table"))?;
+        let flags = match code.flags {
+            Some(offset) => objects.memory.uint(address.wrapping_add(u64::from(offset)), 4)?,
+            None => 0,
+        };
         Ok(CodeInfo {
             address,
+            is_generator: flags & GENERATOR_FLAGS != 0,
             name: objects.text(name, MAX_NAME)?,
             filename: objects.text(signature.fields[0], MAX_PATH)?,
             first_line: signature.fields[3] as u32,

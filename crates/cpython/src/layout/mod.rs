@@ -175,6 +175,8 @@ pub struct Code {
     pub firstlineno: u32,
     /// `co_consts`.
     pub consts: Option<u32>,
+    /// `co_flags`, an int.
+    pub flags: Option<u32>,
     /// `co_code`, an object (up to 3.10), or `co_code_adaptive`, the bytes themselves.
     pub bytecode: u32,
     /// `co_tlbc` (free-threaded 3.14 and later).
@@ -463,6 +465,7 @@ fn code(source: &Source) -> Result<Code, Unsupported> {
             .need(("code_object", "linetable"), &[(S, "co_linetable"), (S, "co_lnotab")])?,
         firstlineno: source.need(("code_object", "firstlineno"), &[(S, "co_firstlineno")])?,
         consts: source.table(S, "co_consts"),
+        flags: source.table(S, "co_flags"),
         bytecode: source.need(
             ("code_object", "co_code_adaptive"),
             &[(S, "co_code_adaptive"), (S, "co_code")],

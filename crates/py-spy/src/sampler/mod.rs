@@ -492,6 +492,13 @@ impl Sampler {
         Ok(())
     }
 
+    /// Whether the outermost frame of what was captured is a generator's.
+    fn ends_in_generator(&self) -> bool {
+        let outermost = self.capture.calls().last();
+        let code = outermost.and_then(|call| self.codes.info(call.code));
+        code.is_some_and(|code| code.is_generator)
+    }
+
     /// Reads a thread that stands still, or should. `held` says that we hold it;
     /// otherwise it must show the same again, and once more if it may be running.
     fn read_still(&mut self, thread: usize, held: bool) -> Result<Still, ReadError> {
@@ -509,6 +516,12 @@ impl Sampler {
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             let frame = match captured {
                 Captured::Empty | Captured::Gone => return Ok(Still::Nothing),
+                // A generator whose caller is not there has just been left.
+                Captured::Stack { .. } if !held && self.ends_in_generator() => {
+                    before = None;
+                    same = 0;
+                    continue;
+                }
                 Captured::Torn { .. } if held => break,
                 Captured::Torn { .. } => {
                     before = None;

@@ -390,9 +390,9 @@ impl Sampler {
     /// A stack that is not known, or a torn copy: more tries, then a pause.
     fn make_sure(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
         self.counters.retried += 1;
-        let gil = self.holds_gil(thread);
-        if !gil && !self.is_running(thread) {
-            // It waits, and so does its stack: no need to interrupt it.
+        if !self.is_running(thread) {
+            // It waits, or its process is stopped, and so is its stack: no need to interrupt
+            // it. One that holds the GIL all the same must show it more often.
             return self.settle(thread, false);
         }
         for _ in 0..self.tries() {

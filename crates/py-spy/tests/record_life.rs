@@ -230,7 +230,7 @@ fn threads_may_come_and_go() {
             parent + thread
         );
         assert!(
-            (share - truth).abs() < 0.25,
+            (share - truth).abs() < 0.35,
             "truth {truth:.3}, found {share:.3} of {}",
             parent + thread
         );

@@ -32,6 +32,10 @@ pub struct Quality {
     pub paused: u64,
     /// Nanoseconds threads spent paused, in sum.
     pub paused_ns: u64,
+    /// Pauses that were refused or came too late.
+    pub pause_failed: u64,
+    /// Stacks that were left out because they were asked not to be shown.
+    pub filtered: u64,
     /// Samples that failed for any other reason.
     pub errors: u64,
 }
@@ -48,6 +52,7 @@ impl fmt::Display for Quality {
             (self.repaired, "repaired"),
             (self.retried, "retried"),
             (self.paused, "paused"),
+            (self.filtered, "filtered"),
         ];
         for (count, what) in rest.into_iter().filter(|&(count, _)| count > 0) {
             write!(f, ", {count} {what}")?;

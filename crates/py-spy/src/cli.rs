@@ -1,5 +1,7 @@
 //! The command line: the flags people know, checked before anything is touched.
 
+use crate::error::Error;
+use crate::fleet::Filter;
 use crate::sampler::Policy;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use profile::FormatKind;
@@ -37,22 +39,69 @@ pub enum Command {
     },
 }
 
-/// Flags of `record`.
+/// What is to be sampled.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
-pub struct RecordArgs {
-    /// PID of a running Python program, decimal or 0x hex
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "name", "program"])))]
+pub struct Subject {
+    /// PID of a running Python program, decimal or 0x hex; may be given several times
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
-    pub pid: Option<i32>,
+    pub pid: Vec<i32>,
+
+    /// The one running Python program of this name (or the one that started the others)
+    #[arg(long, value_name = "NAME", conflicts_with = "pid")]
+    pub name: Option<String>,
 
     /// A program to start and profile, with its arguments (behind --)
-    #[arg(
-        value_name = "PROGRAM",
-        trailing_var_arg = true,
-        conflicts_with = "pid",
-        required_unless_present = "pid"
-    )]
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, conflicts_with_all = ["pid", "name"])]
     pub program: Vec<String>,
+
+    /// Profile child processes too
+    #[arg(short, long)]
+    pub subprocesses: bool,
+}
+
+/// What of it is to be shown.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// Only stacks with a frame whose function, file or module fits this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub include: Vec<String>,
+
+    /// No stacks with a frame whose function, file or module fits this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Vec<String>,
+
+    /// Only threads of this id, or whose name fits this regular expression
+    #[arg(long, value_name = "ID|REGEX")]
+    pub thread: Vec<String>,
+
+    /// Show the import machinery as one frame
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = ArgAction::Set
+    )]
+    pub hide_importlib: bool,
+}
+
+impl Choice {
+    /// As a filter; fails where something is no regular expression.
+    pub fn filter(&self) -> Result<Filter, Error> {
+        Filter::new(&self.include, &self.exclude, &self.thread, self.hide_importlib)
+    }
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// What is to be sampled.
+    #[command(flatten)]
+    pub subject: Subject,
 
     /// Where to write, - for stdout; may be given several times
     #[arg(short, long, value_name = "FILE")]
@@ -69,10 +118,6 @@ pub struct RecordArgs {
     /// Samples a second
     #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
     pub rate: f64,
-
-    /// Profile child processes too
-    #[arg(short, long)]
-    pub subprocesses: bool,
 
     /// Aggregate by a function's first line instead of by line
     #[arg(short = 'F', long, conflicts_with = "nolineno")]
@@ -105,6 +150,10 @@ pub struct RecordArgs {
     /// How reading is made safe.
     #[command(flatten)]
     pub pausing: Pausing,
+
+    /// What of it is to be shown.
+    #[command(flatten)]
+    pub choice: Choice,
 
     /// Full paths of source files instead of short ones
     #[arg(long)]

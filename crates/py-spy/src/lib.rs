@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod dump;
 pub mod error;
+pub mod fleet;
+mod named;
 pub mod record;
 pub mod sampler;
 mod source;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use cpython::Runtime;
 use cpython::discover::{self, Landscape, NotFound};
+use remote::Memory;
 use remote::os::{OpenError, Process};
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,8 @@ impl Target {
         }
     }
 
-    fn try_attach(pid: i32) -> Result<Result<Target, NotFound>, Error> {
+    /// One attempt to attach to the process `pid`.
+    pub fn try_attach(pid: i32) -> Result<Result<Target, NotFound>, Error> {
         let open = |error: OpenError| Error::open(pid, error);
         let process = Process::open(pid).map_err(open)?;
         let mappings = process.mappings().map_err(open)?;
@@ -57,6 +59,17 @@ impl Target {
         let landscape =
             Landscape { memory: &process.memory, modules: &modules, mappings: &mappings };
         Ok(discover::find(landscape).map(|runtime| Target { process, runtime }))
+    }
+
+    /// A process that was forked by one whose CPython is `runtime`: its own is at the same
+    /// place. `None` if it is not.
+    pub fn like(pid: i32, runtime: &Runtime) -> Option<Target> {
+        let process = Process::open(pid).ok()?;
+        let memory = &process.memory;
+        let interpreter = memory.ptr(runtime.interpreters_head).ok().filter(|at| *at != 0)?;
+        let same = memory.arch() == runtime.layout.arch
+            && discover::check_interpreter(memory, &runtime.layout, interpreter);
+        same.then(|| Target { process, runtime: runtime.clone() })
     }
 
     /// The command line, or the executable's path for a process that hides its own.

@@ -2,18 +2,16 @@
 
 mod output;
 mod progress;
-mod recorder;
 mod schedule;
 
 use crate::cli::RecordArgs;
 use crate::error::Error;
-use crate::sampler::{Options, Sampler};
-use crate::target::Target;
+use crate::fleet::{Fleet, Plan};
+use crate::named;
+use crate::sampler::Options;
 use output::Outputs;
 use profile::{Keep, Lines, Style};
 use progress::Progress;
-use recorder::Recorder;
-use remote::ReadError;
 use remote::os::clock;
 use remote::os::signals::Signals;
 use remote::os::spawn::Program;
@@ -30,28 +28,24 @@ enum End {
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
 pub fn run(args: &RecordArgs) -> Result<u8, Error> {
-    for (asked, what) in [
-        (args.native, "native stacks (--native)"),
-        (args.subprocesses, "child processes (--subprocesses)"),
-    ] {
-        if asked {
-            return Err(Error::NotYet(what));
-        }
+    if args.native {
+        return Err(Error::NotYet("native stacks (--native)"));
     }
+    let filter = args.choice.filter()?;
+    let subject = &args.subject;
+    let pids = match &subject.name {
+        Some(name) => vec![named::find(name)?],
+        None => subject.pid.clone(),
+    };
     let style = style(args);
     let outputs = Outputs::prepare(args)?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
-    let mut program = match args.program.first() {
-        Some(name) => {
-            Some(Program::start(&args.program).map_err(|error| Error::Spawn(name.clone(), error))?)
-        }
+    let mut program = match subject.program.first() {
+        Some(name) => Some(
+            Program::start(&subject.program).map_err(|error| Error::Spawn(name.clone(), error))?,
+        ),
         None => None,
-    };
-    let pid = match (&program, args.pid) {
-        (Some(program), _) => program.pid(),
-        (None, Some(pid)) => pid,
-        (None, None) => return Err(Error::Usage("give a process id (-p) or a program".into())),
     };
     let options = Options {
         policy: args.pausing.policy(),
@@ -60,29 +54,38 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         cpu: args.cpu,
         pause_bound_ns: 10_000_000,
     };
-    let target = match Target::attach(pid, program.is_some()) {
-        Ok(target) => target,
+    let plan = Plan {
+        pids: program.as_ref().map_or(pids, |program| vec![program.pid()]),
+        fresh: program.is_some(),
+        follow: subject.subprocesses,
+        options,
+        rate: args.rate,
+        keep: Keep::needed_for(outputs.formats(), &style),
+        filter,
+    };
+    let mut fleet = match Fleet::new(plan) {
+        Ok(fleet) => fleet,
         // A program that ended before it could be looked at is not our failure.
         Err(error) => return program.as_mut().and_then(ended_status).ok_or(error),
     };
-    let sampler = Sampler::new(target, options)?;
-    if sampler.cannot_pause() {
+    for member in fleet.members().iter().filter(|member| member.sampler.cannot_pause()) {
         say(&format!(
-            "process {pid} is held by another tracer: it is read without pausing it, and what cannot be trusted is left out"
+            "process {} is held by another tracer: it is read without pausing it, and what cannot be trusted is left out",
+            member.pid()
         ));
     }
-    let keep = Keep::needed_for(outputs.formats(), &style);
-    announce(args, &sampler);
-    let mut recorder = Recorder::new(sampler, args.rate, keep);
-    let end = sample(args, &mut recorder, &mut program, &signals, &outputs, &style);
+    announce(args, &fleet);
+    let end = sample(args, &mut fleet, &signals, &outputs, &style);
     match end {
         End::Exit => say("Stopped sampling because process exited"),
         End::Signal => say("Stopped sampling because of a signal"),
         End::Time => {}
     }
-    recorder.finish();
-    outputs.write(&recorder.recording, &style)?;
-    recorder.report(args.verbose);
+    fleet.finish();
+    outputs.write(&fleet.recording, &style)?;
+    for line in fleet.report(args.verbose > 0) {
+        say(&line);
+    }
     Ok(match (&mut program, end) {
         (Some(program), End::Exit) => ended_status(program).unwrap_or(0),
         _ => 0,
@@ -98,19 +101,20 @@ fn style(args: &RecordArgs) -> Style {
         },
         full_filenames: args.full_filenames,
         show_threads: args.threads,
+        show_processes: args.subject.subprocesses || args.subject.pid.len() > 1,
         ..Style::default()
     }
 }
 
-fn announce(args: &RecordArgs, sampler: &Sampler) {
+fn announce(args: &RecordArgs, fleet: &Fleet) {
     let how_long = match args.duration.0 {
         Some(duration) => format!(" for {} seconds", duration.as_secs_f64()),
         None => String::new(),
     };
-    let what = if args.program.is_empty() {
-        format!("process {}", sampler.target.process.pid)
-    } else {
-        "process".to_owned()
+    let what = match fleet.pids() {
+        [pid] if args.subject.program.is_empty() => format!("process {pid}"),
+        [_] => "process".to_owned(),
+        pids => format!("processes {pids:?}"),
     };
     say(&format!(
         "Sampling {what} {} times a second{how_long}. Press Control-C to exit.",
@@ -121,8 +125,7 @@ fn announce(args: &RecordArgs, sampler: &Sampler) {
 /// Samples until it is time to end.
 fn sample(
     args: &RecordArgs,
-    recorder: &mut Recorder,
-    program: &mut Option<Program>,
+    fleet: &mut Fleet,
     signals: &Signals,
     outputs: &Outputs,
     style: &Style,
@@ -133,46 +136,36 @@ fn sample(
     let end_ns = args.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
     loop {
         let Tick { at_ns, missed } = schedule.next(clock::now_ns());
-        recorder.recording.quality.missed += missed;
+        fleet.recording.quality.missed += missed;
         let until = at_ns.min(end_ns.unwrap_or(u64::MAX));
         while let Some(woken) = wait(until, signals) {
             match woken {
                 Woken::Stop => return End::Signal,
-                Woken::Slice if !recorder.is_alive() => return End::Exit,
+                Woken::Slice if fleet.is_over() => return End::Exit,
                 Woken::Slice => {}
             }
-            snapshot(recorder, signals, outputs, style);
+            snapshot(fleet, signals, outputs, style);
         }
         let now = clock::now_ns();
         if end_ns.is_some_and(|end| now >= end) {
             return End::Time;
         }
         if schedule.is_late(now, at_ns) {
-            recorder.recording.quality.late += 1;
+            fleet.recording.quality.late += 1;
         }
-        match recorder.sample(now - schedule.start_ns()) {
-            Ok(()) => {}
-            Err(ReadError::Gone) => return End::Exit,
-            Err(error) => {
-                recorder.recording.quality.errors += 1;
-                log::debug!("a sample failed: {error}");
-                if program.as_mut().is_some_and(|program| program.status().is_some())
-                    || !recorder.recover()
-                {
-                    return End::Exit;
-                }
-            }
+        if !fleet.sample(now - schedule.start_ns()) {
+            return End::Exit;
         }
-        snapshot(recorder, signals, outputs, style);
-        progress.show(now, schedule.start_ns(), &recorder.recording.quality);
+        snapshot(fleet, signals, outputs, style);
+        progress.show(now, schedule.start_ns(), &fleet.recording.quality);
     }
 }
 
 /// Writes what there is so far, if a signal has asked for it.
-fn snapshot(recorder: &mut Recorder, signals: &Signals, outputs: &Outputs, style: &Style) {
+fn snapshot(fleet: &mut Fleet, signals: &Signals, outputs: &Outputs, style: &Style) {
     if signals.take_snapshot() {
-        recorder.finish();
-        if let Err(error) = outputs.write(&recorder.recording, style) {
+        fleet.finish();
+        if let Err(error) = outputs.write(&fleet.recording, style) {
             say(&error.to_string());
         }
     }

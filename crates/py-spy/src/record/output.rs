@@ -160,11 +160,12 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// `<program or pid>-<local time>.<ending>` in the current directory.
 fn default_name(args: &RecordArgs) -> PathBuf {
-    let who = match (args.program.first(), args.pid) {
+    let subject = &args.subject;
+    let who = match (subject.program.first().or(subject.name.as_ref()), subject.pid.first()) {
         (Some(program), _) => Path::new(program)
             .file_name()
             .map_or("profile".to_owned(), |name| name.to_string_lossy().into_owned()),
-        (None, pid) => pid.unwrap_or(0).to_string(),
+        (None, pid) => pid.copied().unwrap_or(0).to_string(),
     };
     let now = time::OffsetDateTime::now_local().unwrap_or_else(|_| time::OffsetDateTime::now_utc());
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");

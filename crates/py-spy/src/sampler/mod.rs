@@ -97,6 +97,18 @@ pub struct Counters {
     pub pause_failed: u64,
 }
 
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Counters) {
+        self.dropped += other.dropped;
+        self.retried += other.retried;
+        self.torn += other.torn;
+        self.repaired += other.repaired;
+        self.paused += other.paused;
+        self.paused_ns += other.paused_ns;
+        self.pause_failed += other.pause_failed;
+    }
+}
+
 /// Tries without a pause before one with.
 const TRIES: u32 = 8;
 /// Where tries hardly ever succeed, only every so often is more than one made.

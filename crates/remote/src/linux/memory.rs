@@ -17,6 +17,10 @@ pub struct ProcessMemory {
     calls: Cell<u64>,
 }
 
+// SAFETY: what keeps it from being `Send` by itself are the addresses in `remote`. They
+// are another process's, nothing here points to what they name.
+unsafe impl Send for ProcessMemory {}
+
 impl ProcessMemory {
     /// For the process `pid`, whose words are as `arch` says.
     pub fn new(pid: i32, arch: Arch) -> Self {

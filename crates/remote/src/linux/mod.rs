@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod diagnose;
+pub mod family;
 pub mod maps;
 pub mod memory;
 pub mod pause;

@@ -56,8 +56,7 @@ impl Process {
         let proc_dir = PathBuf::from(format!("/proc/{pid}"));
         let stat = std::fs::read(proc_dir.join("stat")).map_err(io_error)?;
         let started = stat_field(&stat, 22).ok_or(OpenError::NoSuchProcess)?;
-        let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
-        if matches!(state, Some(b'Z' | b'X')) {
+        if is_ended(&stat) {
             return Err(OpenError::Zombie);
         }
         let mut process =
@@ -108,20 +107,12 @@ impl Process {
 
     /// The path of its executable, as the kernel names it.
     pub fn exe(&self) -> Option<String> {
-        let link = std::fs::read_link(self.proc_dir.join("exe")).ok()?;
-        Some(link.to_string_lossy().into_owned())
+        exe(self.pid)
     }
 
     /// Its arguments, the program's name first.
     pub fn arguments(&self) -> Vec<String> {
-        let text = std::fs::read(self.proc_dir.join("cmdline")).unwrap_or_default();
-        let text = text.strip_suffix(&[0]).unwrap_or(&text);
-        if text.is_empty() {
-            return Vec::new();
-        }
-        text.split(|byte| *byte == 0)
-            .map(|part| String::from_utf8_lossy(part).into_owned())
-            .collect()
+        arguments(self.pid)
     }
 
     /// Its parent's id.
@@ -151,9 +142,24 @@ impl Process {
     /// False once the process has ended or its id was given to another.
     pub fn is_alive(&self) -> bool {
         let Ok(stat) = std::fs::read(self.proc_dir.join("stat")) else { return false };
-        let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
-        stat_field(&stat, 22) == Some(self.started) && !matches!(state, Some(b'Z' | b'X'))
+        stat_field(&stat, 22) == Some(self.started) && !is_ended(&stat)
     }
+}
+
+/// The path of the executable of the process `pid`, as the kernel names it.
+pub fn exe(pid: i32) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// The arguments of the process `pid`, the program's name first.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = text.strip_suffix(&[0]).unwrap_or(&text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }
 
 /// How long ago the process `pid` was started.
@@ -174,8 +180,14 @@ fn io_error(error: std::io::Error) -> OpenError {
     }
 }
 
+/// Whether `/proc/PID/stat` tells of a process that only waits to be collected.
+pub(super) fn is_ended(stat: &[u8]) -> bool {
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
+}
+
 /// Field `number` (from 1, as proc(5) counts) of `/proc/PID/stat`, for numbers above 3.
-fn stat_field(stat: &[u8], number: usize) -> Option<u64> {
+pub(super) fn stat_field(stat: &[u8], number: usize) -> Option<u64> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
     rest.split_ascii_whitespace().nth(number - 3)?.parse().ok()

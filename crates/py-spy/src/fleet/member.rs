@@ -1,0 +1,148 @@
+//! One process of the fleet: its sampler, and its stacks in terms of the recording.
+
+use super::Observed;
+use super::filter::Filter;
+use crate::sampler::{Call, Entry, NodeId, Sampler};
+use crate::source::ShortNames;
+use profile::{FrameKey, Keep, ProcessIx, Recording, StackId, Thread, ThreadIx};
+use remote::ReadError;
+use rustc_hash::FxHashMap;
+
+/// One process that is sampled.
+pub struct Member {
+    /// What samples it.
+    pub sampler: Sampler,
+    /// The recording's process.
+    pub process: ProcessIx,
+    /// The recording's stack for each of the sampler's.
+    stacks: Vec<Option<StackId>>,
+    /// The recording's thread for each thread state and system id.
+    threads: FxHashMap<(u64, i32), ThreadIx>,
+    names: ShortNames,
+}
+
+impl Member {
+    /// What `sampler` sees is recorded as `process`.
+    pub fn new(sampler: Sampler, process: ProcessIx) -> Member {
+        Member {
+            sampler,
+            process,
+            stacks: Vec::new(),
+            threads: FxHashMap::default(),
+            names: ShortNames::default(),
+        }
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
+        self.sampler.target.process.pid
+    }
+
+    /// Takes one sample of all its threads and adds what it shows to `observed`.
+    pub fn sample(
+        &mut self,
+        recording: &mut Recording,
+        filter: &Filter,
+        keep: Keep,
+        observed: &mut Vec<Observed>,
+    ) -> Result<(), ReadError> {
+        self.sampler.sample()?;
+        for i in 0..self.sampler.samples().len() {
+            let sampled = self.sampler.samples()[i];
+            if !filter.wants_thread(&self.sampler.roster.threads[sampled.thread]) {
+                continue;
+            }
+            observed.push(Observed {
+                process: self.process,
+                thread: self.thread(recording, keep, sampled.thread),
+                stack: self.stack(recording, filter, sampled.stack),
+                active: sampled.active,
+                gil: sampled.gil,
+                weight: sampled.weight,
+            });
+        }
+        Ok(())
+    }
+
+    fn thread(&mut self, recording: &mut Recording, keep: Keep, index: usize) -> ThreadIx {
+        let entry = &self.sampler.roster.threads[index];
+        let key = match keep.threads {
+            true => (entry.state.address, entry.tid.unwrap_or(0)),
+            false => (0, 0),
+        };
+        if let Some(known) = self.threads.get(&key) {
+            return *known;
+        }
+        let thread = recording.add_thread(Thread {
+            process: self.process,
+            tid: thread_id(entry),
+            name: entry.name.clone(),
+        });
+        self.threads.insert(key, thread);
+        thread
+    }
+
+    /// The recording's stack for one of the sampler's: each step is translated once.
+    fn stack(&mut self, recording: &mut Recording, filter: &Filter, node: NodeId) -> StackId {
+        let known = |stacks: &[Option<StackId>], node: NodeId| {
+            if node == NodeId::ROOT {
+                Some(StackId::ROOT)
+            } else {
+                stacks.get(node.index()).copied().flatten()
+            }
+        };
+        if let Some(stack) = known(&self.stacks, node) {
+            return stack;
+        }
+        let mut path = Vec::new();
+        let mut next = node;
+        let mut stack = loop {
+            match (known(&self.stacks, next), self.sampler.step(next)) {
+                (Some(stack), _) => break stack,
+                (None, Some((parent, call))) => {
+                    path.push((next, call));
+                    next = parent;
+                }
+                (None, None) => break StackId::ROOT,
+            }
+        };
+        for (node, call) in path.into_iter().rev() {
+            if !self.sampler.is_shim(call) {
+                let frame = self.frame(recording, filter, call);
+                let frame = recording.intern_frame(frame);
+                // The parts of the import machinery are one frame.
+                let caller = recording.stack(stack).map(|(_, caller)| caller);
+                if caller != Some(frame) || !filter.is_folded(recording, frame) {
+                    stack = recording.intern_stack(stack, frame);
+                }
+            }
+            if self.stacks.len() <= node.index() {
+                self.stacks.resize(node.index() + 1, None);
+            }
+            self.stacks[node.index()] = Some(stack);
+        }
+        stack
+    }
+
+    fn frame(&mut self, recording: &mut Recording, filter: &Filter, call: Call) -> FrameKey {
+        let layout = &self.sampler.target.runtime.layout;
+        let Some(code) = self.sampler.code(call.code) else { return FrameKey::default() };
+        if let Some(folded) = filter.fold(recording, &code.filename) {
+            return folded;
+        }
+        let short = self.names.short(&self.sampler.target.process, &code.filename);
+        FrameKey {
+            name: recording.intern_string(&code.name),
+            file: recording.intern_string(&code.filename),
+            short_file: recording.intern_string(short),
+            line: code.position(layout, call.lasti).line,
+            first_line: code.first_line,
+            ..FrameKey::default()
+        }
+    }
+}
+
+/// The system's id of a thread where it is known, else the pthread id.
+fn thread_id(entry: &Entry) -> u64 {
+    entry.tid.and_then(|tid| u64::try_from(tid).ok()).unwrap_or(entry.state.pthread_id)
+}

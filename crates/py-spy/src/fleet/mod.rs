@@ -22,6 +22,7 @@ use remote::os::clock;
 use remote::os::family::{self, Descent};
 use rustc_hash::FxHashMap;
 use scout::{Ancestor, News, Scout};
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is to be sampled, and how.
@@ -84,7 +85,9 @@ pub struct Fleet {
 impl Fleet {
     /// Attaches to the processes of `plan`. Where their children are followed as well, they
     /// need not be Python themselves.
-    pub fn new(plan: Plan) -> Result<Fleet, Error> {
+    pub fn new(mut plan: Plan) -> Result<Fleet, Error> {
+        let mut seen = HashSet::new();
+        plan.pids.retain(|pid| seen.insert(*pid));
         let mut targets = Vec::new();
         let mut roots = Vec::new();
         let mut descents = Vec::new();

@@ -265,10 +265,10 @@ fn deep_recursion_is_whole() {
     });
 }
 
-/// What later issues bring is refused with a clear text.
+/// What is not there yet is refused with a clear text.
 #[test]
 fn what_is_missing_is_said() {
-    for flag in ["--native", "-n", "--subprocesses", "-s"] {
+    for flag in ["--native", "-n"] {
         let run = run_py_spy(["record", flag, "-d", "1", "-p", "1"]);
         assert_eq!(run.code(), Some(2), "{flag}: {}", run.stderr);
         assert!(run.stderr.contains("not supported yet"), "{flag}: {}", run.stderr);

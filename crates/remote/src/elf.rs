@@ -196,3 +196,64 @@ fn read_dynamic(
     scan_symbols(arch, &symbols, &strings, names, |value| value.wrapping_add(bias), &mut found);
     Some(found)
 }
+
+/// A build id longer than this is none; they have 20 bytes mostly.
+const MAX_BUILD_ID: usize = 64;
+
+/// The build id of the ELF file at `path`, if it has one.
+pub fn build_id(path: &std::path::Path) -> Option<Vec<u8>> {
+    let cache = ReadCache::new(BufReader::new(File::open(path).ok()?));
+    let file = object::File::parse(&cache).ok()?;
+    let id = file.build_id().ok()??;
+    (id.len() <= MAX_BUILD_ID).then(|| id.to_owned())
+}
+
+/// The build id of the 64-bit ELF file whose first page is mapped at `start`, by what is
+/// there and in the note that its headers point to. `read` fills a buffer from an
+/// address, or says that it cannot.
+pub fn build_id_in_memory(start: u64, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<Vec<u8>> {
+    let bytes = |address: u64, length: usize| {
+        let mut buffer = vec![0; length];
+        read(address, &mut buffer).then_some(buffer)
+    };
+    let arch = Arch::LE64;
+    let header = bytes(start, 64)?;
+    if header.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    // e_phoff 32, e_phentsize 54, e_phnum 56; p_type 0, p_vaddr 16, p_filesz 32.
+    let table = start.checked_add(arch.uint(&header, 32, 8)?)?;
+    let count = arch.uint(&header, 56, 2)?.min(256) as usize;
+    if arch.uint(&header, 54, 2)? != 56 {
+        return None;
+    }
+    let headers = bytes(table, 56 * count)?;
+    let field = |program: &[u8], offset| arch.uint(program, offset, 8).unwrap_or(0);
+    let kind = |program: &[u8]| arch.uint(program, 0, 4);
+    let mut programs = headers.chunks_exact(56);
+    let first = programs.clone().find(|program| kind(program) == Some(1))?;
+    let bias = start.wrapping_sub(field(first, 16) & !0xfff);
+    programs.find_map(|program| {
+        let length = field(program, 32).min(1 << 16) as usize;
+        if kind(program) != Some(4) {
+            return None;
+        }
+        note_build_id(&bytes(field(program, 16).wrapping_add(bias), length)?)
+    })
+}
+
+/// `NT_GNU_BUILD_ID` (3) of owner `GNU` among these notes.
+fn note_build_id(notes: &[u8]) -> Option<Vec<u8>> {
+    let arch = Arch::LE64;
+    let mut at = 0usize;
+    loop {
+        let word = |offset| arch.uint(notes, at.checked_add(offset)?, 4);
+        let (name, length, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
+        let data = at + 12 + name.next_multiple_of(4);
+        if kind == 3 && notes.get(at + 12..at + 16) == Some(b"GNU\0") {
+            let id = notes.get(data..data.checked_add(length)?)?;
+            return (1..=MAX_BUILD_ID).contains(&length).then(|| id.to_owned());
+        }
+        at = data.checked_add(length.next_multiple_of(4))?;
+    }
+}

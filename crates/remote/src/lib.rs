@@ -7,9 +7,11 @@
 
 pub mod arch;
 pub mod batch;
+pub mod core;
 pub mod elf;
 pub mod memory;
 pub mod modules;
+pub mod pthread;
 
 #[cfg(target_os = "linux")]
 pub mod linux;

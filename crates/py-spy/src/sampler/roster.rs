@@ -7,7 +7,7 @@ use crate::target::Target;
 use cpython::Objects;
 use cpython::threads::{self, ThreadState};
 use remote::os;
-use remote::os::pthread::PthreadIds;
+use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::HashMap;
 

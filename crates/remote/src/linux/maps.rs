@@ -1,6 +1,6 @@
 //! `/proc/PID/maps`, and the modules it shows.
 
-use crate::modules::{Mapping, Module};
+use crate::modules::{self, Mapping, Module};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -41,48 +41,10 @@ fn unescape(path: &str) -> String {
     path.replace("\\012", "\n")
 }
 
-/// Groups mappings into modules: neighbours of one file, and the anonymous memory right
-/// behind the last of them, which holds the zero-initialised variables. `proc_dir` is
+/// The modules that `mappings` make up, with the files behind them. `proc_dir` is
 /// `/proc/PID`.
 pub fn modules(mappings: &[Mapping], proc_dir: &Path) -> Vec<Module> {
-    let mut modules: Vec<Module> = Vec::new();
-    let mut open = false;
-    for mapping in mappings {
-        let of_file = mapping.inode != 0 && mapping.path.starts_with('/');
-        if of_file {
-            // The first mapping of a module maps the file's start; a file that a program
-            // mapped as data may come again elsewhere and is then a module of its own.
-            let joins = open
-                && modules.last().is_some_and(|last| {
-                    last.mappings
-                        .iter()
-                        .rev()
-                        .any(|known| known.inode == mapping.inode && known.path == mapping.path)
-                });
-            if !joins {
-                modules.push(Module {
-                    path: mapping.path.clone(),
-                    file: None,
-                    deleted: mapping.deleted,
-                    mappings: Vec::new(),
-                });
-            }
-            open = true;
-        }
-        let Some(last) = modules.last_mut().filter(|_| open) else { continue };
-        let adjacent = last.mappings.last().is_none_or(|before| before.end == mapping.start);
-        // The heap of a non-PIE program can begin right behind its variables; holes
-        // between a library's segments have no permissions.
-        let bss = mapping.inode == 0
-            && adjacent
-            && (mapping.path.is_empty() || mapping.path == "[anon:.bss]");
-        if of_file || bss {
-            last.mappings.push(mapping.clone());
-        } else {
-            open = false;
-        }
-    }
-    modules.retain(|module| module.mappings.iter().any(|mapping| mapping.execute));
+    let mut modules = modules::group(mappings);
     for module in &mut modules {
         module.file = openable(module, proc_dir);
     }

@@ -7,7 +7,6 @@ pub mod maps;
 pub mod memory;
 pub mod pause;
 pub mod process;
-pub mod pthread;
 pub mod signals;
 pub mod spawn;
 pub mod threads;

@@ -1,4 +1,4 @@
-//! From `pthread_self()` to the system's thread id.
+//! From `pthread_self()` to the system's thread id, where the C library has it in memory.
 //!
 //! The C library keeps the id in the thread's descriptor, to which `pthread_self()`
 //! points (glibc: `struct pthread.tid`, nptl/descr.h; musl: `struct pthread.tid`,

@@ -80,7 +80,7 @@ impl Source {
         let mut done = 0;
         while done < want {
             let at = offset + done as u64;
-            let got = self.from_block(at, &mut buffer[done..])?;
+            let got = self.read_block(at, &mut buffer[done..])?;
             if got == 0 {
                 break;
             }
@@ -99,7 +99,7 @@ impl Source {
         (got == length).then_some(bytes)
     }
 
-    fn from_block(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_block(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let number = offset / BLOCK as u64;
         let skip = (offset % BLOCK as u64) as usize;
         let mut blocks = self.blocks.borrow_mut();

@@ -3,20 +3,17 @@
 mod locals_kit;
 mod support;
 
-use cpython::value::Budget;
+use locals_kit::{dump, local, locals};
 use support::{Target, for_each, newest, one_per_version};
 
 #[test]
 fn attributes_from_the_second_level_on() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "attributes.py", &[]);
-        let seen = py_spy::target::Target::attach(target.pid(), false).unwrap();
         let shown = |level: usize| {
-            let budget = Budget::level(level);
-            let variables = locals_kit::locals_of(&seen, "stand", budget);
+            let seen = dump(target.pid(), level);
             move |name: &str| {
-                let variable = variables.iter().find(|variable| variable.name == name);
-                let text = variable.unwrap_or_else(|| panic!("no {name}")).value.repr(budget.chars);
+                let text = &local(locals(&seen, "stand"), name).repr;
                 // Without the addresses.
                 let mut parts = text.split("0x");
                 let first = parts.next().unwrap_or("").to_owned();
@@ -59,23 +56,15 @@ fn attributes_from_the_second_level_on() {
 #[test]
 fn what_is_cut_says_how_long_it_is() {
     let target = Target::start(newest(), "attributes.py", &[]);
-    let seen = py_spy::target::Target::attach(target.pid(), false).unwrap();
     let mut lengths = Vec::new();
     for level in 1..=4 {
-        let budget = Budget::level(level);
-        assert_eq!(budget.chars, 64 << level);
-        let variables = locals_kit::locals_of(&seen, "stand", budget);
-        let text = |name: &str| {
-            variables
-                .iter()
-                .find(|variable| variable.name == name)
-                .unwrap()
-                .value
-                .repr(budget.chars)
-        };
-        for variable in &variables {
-            let length = text(&variable.name).chars().count();
-            assert!(length <= budget.chars + 100, "level {level} {}: {length}", variable.name);
+        let chars = 64 << level;
+        let seen = dump(target.pid(), level);
+        let variables = locals(&seen, "stand");
+        let text = |name: &str| &local(variables, name).repr;
+        for variable in variables {
+            let length = variable.repr.chars().count();
+            assert!(length <= chars + 100, "level {level} {}: {length}", variable.name);
         }
         let long = text("long");
         assert!(long.starts_with("'ababab") && long.ends_with("b'... (len 10000)"), "{long}");
@@ -100,12 +89,8 @@ fn what_is_cut_says_how_long_it_is() {
 #[test]
 fn values_as_json() {
     let target = Target::start(newest(), "attributes.py", &[]);
-    let seen = py_spy::target::Target::attach(target.pid(), false).unwrap();
-    let variables = locals_kit::locals_of(&seen, "stand", Budget::level(2));
-    let json = |name: &str| {
-        let value = &variables.iter().find(|variable| variable.name == name).unwrap().value;
-        serde_json::to_value(value).unwrap()
-    };
+    let seen = dump(target.pid(), 2);
+    let json = |name: &str| &local(locals(&seen, "stand"), name).value;
     let plain = json("plain");
     assert_eq!(plain["type"], "__main__.Plain");
     assert_eq!(plain["fields"]["a"], serde_json::json!({"type": "int", "repr": "1", "value": 1}));

@@ -3,7 +3,7 @@
 mod locals_kit;
 mod support;
 
-use cpython::value::Budget;
+use locals_kit::{dump, local, locals};
 use support::{Target, need};
 
 #[test]
@@ -11,12 +11,8 @@ fn arrays_and_scalars() {
     let mut command = std::process::Command::new(need("targets/bin/python"));
     command.arg(support::targets_dir().join("numpy_values.py"));
     let target = Target::start_command("numpy", command);
-    let seen = py_spy::target::Target::attach(target.pid(), false).unwrap();
-    let budget = Budget::level(3);
-    let variables = locals_kit::locals_of(&seen, "stand", budget);
-    let text = |name: &str| {
-        variables.iter().find(|variable| variable.name == name).unwrap().value.repr(budget.chars)
-    };
+    let seen = dump(target.pid(), 3);
+    let text = |name: &str| local(locals(&seen, "stand"), name).repr.as_str();
     for (name, expected) in [
         ("matrix", "array([[0, 1, 2], [3, 4, 5]], shape=(2, 3), dtype=int64)"),
         ("turned", "array([[0, 3], [1, 4], [2, 5]], shape=(3, 2), dtype=int64)"),

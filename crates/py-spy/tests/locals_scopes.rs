@@ -3,27 +3,20 @@
 mod locals_kit;
 mod support;
 
-use cpython::value::{ArgumentKind, Budget, Kind, Storage, Variable};
-use support::{Target, for_each, one_per_version};
+use locals_kit::{dump, local, locals};
+use support::{Dump, Local, Target, for_each, one_per_version};
 
-/// `kind storage name`, as the target says it.
-fn described(variable: &Variable) -> [String; 3] {
-    let kind = match variable.kind {
-        Kind::Argument(ArgumentKind::PositionalOnly) => "only",
-        Kind::Argument(ArgumentKind::Positional) => "positional",
-        Kind::Argument(ArgumentKind::KeywordOnly) => "keyword",
-        Kind::Argument(ArgumentKind::VarArgs) => "varargs",
-        Kind::Argument(ArgumentKind::VarKeywords) => "varkeywords",
-        Kind::Local => "local",
-        Kind::Name => "name",
+/// Kind, storage, name and value, as the target says them.
+fn described(local: &Local) -> [String; 4] {
+    let kind = match local.kind.as_str() {
+        "positional_only" => "only",
+        "keyword_only" => "keyword",
+        "var_args" => "varargs",
+        "var_keywords" => "varkeywords",
+        other => other,
     };
-    let storage = match variable.storage {
-        Storage::Frame => "frame",
-        Storage::Cell => "cell",
-        Storage::Free => "free",
-        Storage::Dict => "dict",
-    };
-    [kind.to_owned(), storage.to_owned(), variable.name.clone()]
+    assert_eq!(local.arg, !matches!(kind, "local" | "name"), "{local:?}");
+    [kind, &local.storage, &local.name, &local.repr].map(str::to_owned)
 }
 
 fn fits(got: &[String; 4], expected: &[&str]) -> bool {
@@ -39,16 +32,10 @@ fn fits(got: &[String; 4], expected: &[&str]) -> bool {
 fn variables_of_every_kind_of_scope() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "scopes.py", &[]);
-        let seen = py_spy::target::Target::attach(target.pid(), false).unwrap();
-        let budget = Budget::level(1);
+        let seen = dump(target.pid(), 1);
         let mut wrong = Vec::new();
         for (name, truth) in target.ready["scopes"].as_object().unwrap() {
-            let variables = locals_kit::locals_of(&seen, name, budget);
-            let mut got: Vec<[String; 4]> = Vec::new();
-            for variable in &variables {
-                let [kind, storage, name] = described(variable);
-                got.push([kind, storage, name, variable.value.repr(budget.chars)]);
-            }
+            let mut got: Vec<_> = locals(&seen, name).iter().map(described).collect();
             let mut expected: Vec<Vec<&str>> = truth
                 .as_array()
                 .unwrap()
@@ -56,9 +43,9 @@ fn variables_of_every_kind_of_scope() {
                 .map(|line| line.as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect())
                 .collect();
             // Arguments keep their order, the others have none that is known.
-            let locals = |kind: &str| matches!(kind, "local" | "name");
-            got.sort_by_key(|line| locals(&line[0]).then(|| line[2].clone()));
-            expected.sort_by_key(|line| locals(line[0]).then(|| line[2].to_owned()));
+            let is_local = |kind: &str| matches!(kind, "local" | "name");
+            got.sort_by_key(|line| is_local(&line[0]).then(|| line[2].clone()));
+            expected.sort_by_key(|line| is_local(line[0]).then(|| line[2].to_owned()));
             let same = got.len() == expected.len()
                 && got.iter().zip(&expected).all(|(got, expected)| fits(got, expected));
             if !same {
@@ -68,22 +55,17 @@ fn variables_of_every_kind_of_scope() {
         assert!(wrong.is_empty(), "wrong in {} scopes:\n{}", wrong.len(), wrong.join("\n"));
 
         // The module itself: its variables, without what is defined or imported in it.
-        let frames = locals_kit::frames(&seen);
-        let (module, _) = frames.last().unwrap();
-        let cache = cpython::value::Cache::new(&seen.process.memory);
-        let layout = &seen.runtime.layout;
-        let objects = cpython::Objects { memory: &cache, layout };
-        let locals = |budget| cpython::value::Decoder::new(objects, budget).locals(module).unwrap();
-        let names: Vec<String> = locals(budget).into_iter().map(|variable| variable.name).collect();
+        let outermost = |dump: &Dump| dump[0].frames.last().unwrap().locals.clone().unwrap();
+        let module = outermost(&seen);
+        let names: Vec<&str> = module.iter().map(|local| local.name.as_str()).collect();
         for name in ["constant", "text", "_private", "TRUTH", "many", "namespace"] {
-            assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+            assert!(names.contains(&name), "{name} is not in {names:?}");
         }
         for name in ["json", "stand", "Class", "__name__", "entry"] {
-            assert!(!names.iter().any(|known| known == name), "{name} is in {names:?}");
+            assert!(!names.contains(&name), "{name} is in {names:?}");
         }
-        let all = locals(Budget { everything: true, ..budget });
-        let text = all.iter().find(|variable| variable.name == "text").unwrap();
-        assert_eq!(text.value.repr(128), r"'module\x1b[31m'");
+        let all = outermost(&dump(target.pid(), 3));
+        assert_eq!(local(&all, "text").repr, r"'module\x1b[31m'");
         for name in ["json", "stand", "Class", "__name__"] {
             assert!(all.iter().any(|known| known.name == name), "{name} is not there");
         }

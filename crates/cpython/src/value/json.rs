@@ -13,7 +13,7 @@ use super::{Group, Item, Label, Shape, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Ints beyond this are not exact where numbers are doubles.
-const MAX_EXACT: i64 = 1 << 53;
+const MAX_EXACT: u64 = 1 << 53;
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -33,7 +33,7 @@ impl Serialize for Value {
                 if let Some(digits) = int.digits {
                     map.serialize_entry("digits", &digits)?;
                 } else if let Ok(value) = int.text.parse::<i64>()
-                    && value.abs() <= MAX_EXACT
+                    && value.unsigned_abs() <= MAX_EXACT
                 {
                     map.serialize_entry("value", &value)?;
                 }

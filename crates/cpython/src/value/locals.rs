@@ -283,7 +283,7 @@ impl Decoder<'_> {
             if let Some(name) = shown {
                 found.push((text::clean(&name), address));
             }
-            left > 0 && found.len() < MAX_VARIABLES
+            left > 0 && found.len() < MAX_VARIABLES && !self.is_expired()
         });
         // A dictionary that changes while it is read does not spoil what was read of it.
         if found.is_empty() {

@@ -59,7 +59,8 @@ pub struct Budget {
 
 impl Budget {
     /// The budget for `-l` given `level` times (once at least): 128 characters, and twice
-    /// that for each further one; attributes from the second on.
+    /// that for each further one; attributes from the second on, and all names of modules
+    /// from the third on.
     pub fn level(level: usize) -> Budget {
         let more = level.clamp(1, 16) - 1;
         Budget {
@@ -67,7 +68,7 @@ impl Budget {
             depth: 8 + 4 * more,
             items: 64 << more,
             attributes: more,
-            everything: false,
+            everything: more >= 2,
         }
     }
 }

@@ -14,6 +14,7 @@ pub struct Decoder<'a> {
     pub(super) objects: Objects<'a>,
     pub(super) budget: Budget,
     pub(super) types: RefCell<Types>,
+    expired: Option<&'a dyn Fn() -> bool>,
 }
 
 impl<'a> Decoder<'a> {
@@ -21,7 +22,16 @@ impl<'a> Decoder<'a> {
     /// it knows about types is not read again. Put a [`super::Cache`] in front of the
     /// target's memory.
     pub fn new(objects: Objects<'a>, budget: Budget) -> Decoder<'a> {
-        Decoder { objects, budget, types: RefCell::default() }
+        Decoder { objects, budget, types: RefCell::default(), expired: None }
+    }
+
+    /// Reads nothing more once `expired` says so: what is left shows as [`Value::Cut`].
+    pub fn until(self, expired: &'a dyn Fn() -> bool) -> Decoder<'a> {
+        Decoder { expired: Some(expired), ..self }
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.expired.is_some_and(|expired| expired())
     }
 
     pub(super) fn layout(&self) -> &'a Layout {
@@ -88,7 +98,7 @@ impl<'a> std::ops::Deref for Reader<'_, 'a> {
 impl Reader<'_, '_> {
     /// The object at `address`.
     pub fn value(&mut self, address: u64) -> Value {
-        if self.nodes == 0 {
+        if self.nodes == 0 || self.is_expired() {
             return Value::Cut;
         }
         self.nodes -= 1;

@@ -1,6 +1,7 @@
 //! A snapshot as JSON, in the shape that scripts know.
 
 use super::snapshot::Snapshot;
+use cpython::value::{ArgumentKind, Kind, Storage, Value, Variable};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -28,7 +29,48 @@ struct FrameJson<'a> {
     column: Option<u32>,
     end_line: Option<u32>,
     end_column: Option<u32>,
-    locals: Option<()>,
+    /// `None` where they were not asked for.
+    locals: Option<Vec<LocalJson<'a>>>,
+}
+
+#[derive(Serialize)]
+struct LocalJson<'a> {
+    name: &'a str,
+    addr: u64,
+    arg: bool,
+    repr: String,
+    /// How it is passed, or what else it is.
+    kind: &'static str,
+    /// Where its value is.
+    storage: &'static str,
+    value: &'a Value,
+}
+
+impl LocalJson<'_> {
+    fn new(variable: &Variable, chars: usize) -> LocalJson<'_> {
+        LocalJson {
+            name: &variable.name,
+            addr: variable.address,
+            arg: matches!(variable.kind, Kind::Argument(_)),
+            repr: variable.value.repr(chars),
+            kind: match variable.kind {
+                Kind::Argument(ArgumentKind::PositionalOnly) => "positional_only",
+                Kind::Argument(ArgumentKind::Positional) => "positional",
+                Kind::Argument(ArgumentKind::KeywordOnly) => "keyword_only",
+                Kind::Argument(ArgumentKind::VarArgs) => "var_args",
+                Kind::Argument(ArgumentKind::VarKeywords) => "var_keywords",
+                Kind::Local => "local",
+                Kind::Name => "name",
+            },
+            storage: match variable.storage {
+                Storage::Frame => "frame",
+                Storage::Cell => "cell",
+                Storage::Free => "free",
+                Storage::Dict => "dict",
+            },
+            value: &variable.value,
+        }
+    }
 }
 
 /// Writes an array of all threads of all `snapshots`.
@@ -55,7 +97,10 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
                         column: frame.position.column,
                         end_line: frame.position.end_line,
                         end_column: frame.position.end_column,
-                        locals: None,
+                        locals: frame.locals.as_ref().map(|locals| {
+                            let local = |variable| LocalJson::new(variable, snapshot.chars);
+                            locals.iter().map(local).collect()
+                        }),
                     })
                     .collect(),
                 process_info: None,

@@ -3,17 +3,17 @@
 mod json;
 mod snapshot;
 mod text;
+mod values;
 
 use crate::cli::DumpArgs;
 use crate::error::Error;
-use snapshot::Snapshot;
+use snapshot::{Request, Snapshot};
 use std::io::Write;
 
 /// Runs the command.
 pub fn run(args: &DumpArgs) -> Result<u8, Error> {
     for (asked, what) in [
         (args.core.is_some(), "reading core files (--core)"),
-        (args.locals > 0, "showing local variables (--locals)"),
         (args.subprocesses, "child processes (--subprocesses)"),
         (args.native, "native stacks (--native)"),
     ] {
@@ -21,10 +21,11 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
             return Err(Error::NotYet(what));
         }
     }
+    let request = Request { policy: args.pausing.policy(), locals: args.locals };
     let mut snapshots = Vec::new();
     let mut failures = Vec::new();
     for pid in &args.pid {
-        match Snapshot::take(*pid, args.pausing.policy()) {
+        match Snapshot::take(*pid, request) {
             Ok(snapshot) => snapshots.push(snapshot),
             Err(error) => failures.push(error),
         }

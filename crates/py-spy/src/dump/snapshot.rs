@@ -1,10 +1,13 @@
 //! What `dump` shows of a process, taken before anything is printed.
 
+use super::values;
 use crate::error::Error;
-use crate::sampler::{Options, Policy, Sampler};
+use crate::sampler::{Call, Look, Options, Policy, Sampler, Scene};
 use crate::source::ShortNames;
 use crate::target::Target;
 use cpython::linetable::Position;
+use cpython::value::{Budget, Variable};
+use remote::os::clock;
 use std::collections::HashMap;
 
 /// One process.
@@ -18,6 +21,10 @@ pub struct Snapshot {
     pub version: String,
     /// The path of its executable.
     pub executable: String,
+    /// What a reader must know about how it was read.
+    pub notes: Vec<String>,
+    /// How many characters of a value are shown.
+    pub chars: usize,
     /// Its threads, oldest first.
     pub threads: Vec<ThreadView>,
 }
@@ -50,24 +57,43 @@ pub struct FrameView {
     pub short_filename: String,
     /// Line and columns.
     pub position: Position,
+    /// Its variables, where they were asked for and could be read.
+    pub locals: Option<Vec<Variable>>,
 }
 
-/// A dump is one sample: it can wait longer for threads to stop than a recording.
-const ATTEMPTS: usize = 5;
+/// A dump can wait longer for threads to stop than a recording.
+const PAUSE_BOUND_NS: u64 = 100_000_000;
+/// The process goes on after this, whatever has been read.
+const HOLD_BOUND_NS: u64 = 1_000_000_000;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// When threads are paused.
+    pub policy: Policy,
+    /// How many times `-l` was given.
+    pub locals: u8,
+}
+
+impl Request {
+    fn budget(self) -> Option<Budget> {
+        (self.locals > 0).then(|| Budget::level(usize::from(self.locals)))
+    }
+}
 
 impl Snapshot {
     /// Attaches to the process `pid` and reads all its threads once.
-    pub fn take(pid: i32, policy: Policy) -> Result<Snapshot, Error> {
+    pub fn take(pid: i32, request: Request) -> Result<Snapshot, Error> {
         let target = Target::attach(pid, false)?;
         let command = target.command();
         let executable = target.process.exe().unwrap_or_default();
         let version = target.runtime.layout.version.to_string();
         let options = Options {
-            policy,
+            policy: request.policy,
             idle: true,
             gil_only: false,
             cpu: false,
-            pause_bound_ns: 100_000_000,
+            pause_bound_ns: PAUSE_BOUND_NS,
         };
         let mut sampler = Sampler::new(target, options)?;
         if sampler.cannot_pause() {
@@ -75,51 +101,74 @@ impl Snapshot {
                 "py-spy> process {pid} is held by another tracer: it is read without pausing it"
             );
         }
-        // A stack that could not be trusted is worth another try here.
-        let mut dropped = 0;
-        for _ in 0..ATTEMPTS {
-            dropped = sampler.counters.dropped;
-            sampler.sample().map_err(|error| Error::read(pid, error))?;
-            if sampler.counters.dropped == dropped {
-                break;
-            }
-        }
-        if sampler.counters.dropped > dropped {
+        let budget = request.budget();
+        let look = sampler.inspect(HOLD_BOUND_NS, |scene| find(scene, budget));
+        let look = look.map_err(|error| Error::read(pid, error))?;
+        if look.unclear > 0 {
             eprintln!(
                 "py-spy> process {pid}: {} of its threads kept changing while they were read, and are shown without frames; try again, or with --blocking",
-                sampler.counters.dropped - dropped
+                look.unclear
             );
         }
-        Ok(Snapshot { pid, command, version, executable, threads: threads(&sampler) })
+        let mut notes = Vec::new();
+        if budget.is_some() && !look.still {
+            notes.push(
+                match request.policy {
+                    Policy::NonBlocking => {
+                        "read without pausing: values may be of different moments"
+                    }
+                    _ => "the process went on meanwhile: values may be of different moments",
+                }
+                .to_owned(),
+            );
+        }
+        if look.found.expired {
+            notes.push("not all values were read: that took too long".to_owned());
+        }
+        let chars = budget.map_or(0, |budget| budget.chars);
+        let threads = threads(&sampler, look);
+        Ok(Snapshot { pid, command, version, executable, notes, chars, threads })
     }
 }
 
-fn threads(sampler: &Sampler) -> Vec<ThreadView> {
-    let layout = &sampler.target.runtime.layout;
+/// What is read while the process stands still, besides the stacks.
+struct Found {
+    /// For each thread that was seen, for each frame.
+    locals: Vec<Vec<Option<Vec<Variable>>>>,
+    /// There was not enough time.
+    expired: bool,
+}
+
+fn find(scene: Scene, budget: Option<Budget>) -> Found {
+    let memory = &scene.target.process.memory;
+    let layout = &scene.target.runtime.layout;
+    let expired = || clock::now_ns() > scene.deadline_ns;
+    let locals = match budget {
+        Some(budget) => {
+            let frames: Vec<_> = scene.seen.iter().map(|seen| &seen.frames[..]).collect();
+            values::read(memory, layout, &frames, budget, &expired)
+        }
+        None => Vec::new(),
+    };
+    Found { locals, expired: budget.is_some() && expired() }
+}
+
+fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
     let mut names = ShortNames::default();
-    let mut known: HashMap<crate::sampler::Call, FrameView> = HashMap::new();
+    let mut known: HashMap<Call, FrameView> = HashMap::new();
+    let mut locals = look.found.locals.into_iter();
+    let mut seen = look.seen.iter().zip(std::iter::from_fn(|| Some(locals.next()))).peekable();
     let mut views = Vec::new();
     for (index, entry) in sampler.roster.threads.iter().enumerate() {
-        let sample = sampler.samples().iter().find(|sample| sample.thread == index);
+        let own = seen.next_if(|(seen, _)| seen.sample.thread == index);
         let mut frames = Vec::new();
-        for call in sample.iter().flat_map(|sample| sampler.steps(sample.stack)) {
-            let view = known.entry(call).or_insert_with(|| {
-                let Some(code) = sampler.code(call.code) else {
-                    return FrameView {
-                        name: "<unknown>".into(),
-                        filename: String::new(),
-                        short_filename: String::new(),
-                        position: Position::default(),
-                    };
-                };
-                FrameView {
-                    name: code.name.clone(),
-                    filename: code.filename.clone(),
-                    short_filename: names.short(&sampler.target.process, &code.filename).to_owned(),
-                    position: code.position(layout, call.lasti),
-                }
-            });
-            frames.push(view.clone());
+        let sample = own.as_ref().map(|(seen, _)| seen.sample);
+        if let Some((seen, locals)) = own {
+            let mut locals = locals.into_iter().flatten();
+            for call in &seen.calls {
+                let view = known.entry(*call).or_insert_with(|| frame(sampler, *call, &mut names));
+                frames.push(FrameView { locals: locals.next().flatten(), ..view.clone() });
+            }
         }
         views.push(ThreadView {
             pthread_id: entry.state.pthread_id,
@@ -131,4 +180,24 @@ fn threads(sampler: &Sampler) -> Vec<ThreadView> {
         });
     }
     views
+}
+
+fn frame(sampler: &Sampler, call: Call, names: &mut ShortNames) -> FrameView {
+    let Some(code) = sampler.code(call.code) else {
+        return FrameView {
+            name: "<unknown>".into(),
+            filename: String::new(),
+            short_filename: String::new(),
+            position: Position::default(),
+            locals: None,
+        };
+    };
+    let process = &sampler.target.process;
+    FrameView {
+        name: code.name.clone(),
+        filename: code.filename.clone(),
+        short_filename: names.short(process, &code.filename).to_owned(),
+        position: code.position(&sampler.target.runtime.layout, call.lasti),
+        locals: None,
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::snapshot::{FrameView, Snapshot, ThreadView};
 use anstyle::{AnsiColor, Style};
+use cpython::value::{Kind, Variable};
 use profile::printable;
 use std::io::{self, Write};
 
@@ -23,25 +24,37 @@ pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> 
         snapshot.version,
         printable(&snapshot.executable)
     )?;
+    for note in &snapshot.notes {
+        writeln!(out, "Note: {}", printable(note))?;
+    }
+    let style = FrameStyle { full_filenames, chars: snapshot.chars };
     for thread in &snapshot.threads {
         writeln!(out)?;
-        write_thread(thread, full_filenames, out)?;
+        write_thread(thread, style, out)?;
     }
     Ok(())
 }
 
-fn write_thread(thread: &ThreadView, full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {
+/// How frames are shown.
+#[derive(Debug, Clone, Copy)]
+struct FrameStyle {
+    full_filenames: bool,
+    /// Characters of a value.
+    chars: usize,
+}
+
+fn write_thread(thread: &ThreadView, style: FrameStyle, out: &mut dyn Write) -> io::Result<()> {
     let id = match thread.tid {
         Some(tid) => tid.to_string(),
         None => format!("{:#x}", thread.pthread_id),
     };
-    let (style, status) = match (thread.active, thread.gil) {
+    let (colour, status) = match (thread.active, thread.gil) {
         (true, true) => (ACTIVE, "active+gil"),
         (true, false) => (ACTIVE, "active"),
         (false, true) => (ACTIVE, "idle+gil"),
         (false, false) => (FAINT, "idle"),
     };
-    write!(out, "Thread {STRONG}{id}{STRONG:#} ({style}{status}{style:#})")?;
+    write!(out, "Thread {STRONG}{id}{STRONG:#} ({colour}{status}{colour:#})")?;
     match &thread.name {
         Some(name) => writeln!(out, ": \"{}\"", printable(name))?,
         None => writeln!(out)?,
@@ -52,16 +65,16 @@ fn write_thread(thread: &ThreadView, full_filenames: bool, out: &mut dyn Write) 
     }
     let cut = frames.len().saturating_sub(ENDS.0 + ENDS.1);
     if cut <= 1 {
-        return write_frames(frames, full_filenames, out);
+        return write_frames(frames, style, out);
     }
-    write_frames(&frames[..ENDS.0], full_filenames, out)?;
+    write_frames(&frames[..ENDS.0], style, out)?;
     writeln!(out, "    {FAINT}... {cut} frames omitted ...{FAINT:#}")?;
-    write_frames(&frames[ENDS.0 + cut..], full_filenames, out)
+    write_frames(&frames[ENDS.0 + cut..], style, out)
 }
 
-fn write_frames(frames: &[FrameView], full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write_frames(frames: &[FrameView], style: FrameStyle, out: &mut dyn Write) -> io::Result<()> {
     for frame in frames {
-        let file = if full_filenames { &frame.filename } else { &frame.short_filename };
+        let file = if style.full_filenames { &frame.filename } else { &frame.short_filename };
         write!(
             out,
             "    {NAME}{}{NAME:#} ({FILE}{}{FILE:#}",
@@ -71,6 +84,19 @@ fn write_frames(frames: &[FrameView], full_filenames: bool, out: &mut dyn Write)
         match frame.position.line {
             0 => writeln!(out, ")")?,
             line => writeln!(out, ":{line})")?,
+        }
+        let locals = frame.locals.as_deref().unwrap_or_default();
+        let is_argument = |variable: &&Variable| matches!(variable.kind, Kind::Argument(_));
+        let (arguments, others): (Vec<_>, Vec<_>) = locals.iter().partition(is_argument);
+        for (title, variables) in [("Arguments", arguments), ("Locals", others)] {
+            if !variables.is_empty() {
+                writeln!(out, "        {title}:")?;
+            }
+            for variable in variables {
+                // Both have their control characters escaped already.
+                let text = variable.value.repr(style.chars);
+                writeln!(out, "            {NAME}{}{NAME:#}: {text}", variable.name)?;
+            }
         }
     }
     Ok(())

@@ -12,12 +12,14 @@ mod activity;
 mod capture;
 mod chains;
 mod codes;
+mod inspect;
 mod predict;
 mod recall;
 mod roster;
 mod trie;
 
 pub use codes::CodeId;
+pub use inspect::{Look, Scene, Seen};
 pub use roster::{Entry, Roster};
 pub use trie::{Call, NodeId};
 

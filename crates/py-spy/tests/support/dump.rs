@@ -29,6 +29,21 @@ pub struct Frame {
     pub column: Option<i64>,
     pub end_line: Option<i64>,
     pub end_column: Option<i64>,
+    /// With `--locals` only.
+    pub locals: Option<Vec<Local>>,
+}
+
+/// A variable in `dump --locals --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Local {
+    pub name: String,
+    pub addr: u64,
+    pub arg: bool,
+    pub repr: String,
+    pub kind: String,
+    pub storage: String,
+    /// Structured.
+    pub value: Value,
 }
 
 /// All of it.

@@ -1,0 +1,172 @@
+//! One look at all threads together, for `dump`: what they run, and what can be read of
+//! them while nothing moves.
+//!
+//! All threads that compute are held, those of extensions too, and the others wait. So
+//! stacks, values and locks are of one instant, which the CPU time of the process proves:
+//! if it has grown, a thread woke up meanwhile, and the look is taken again.
+
+use super::roster::{Entry, Roster};
+use super::trie::Call;
+use super::{Sampled, Sampler, Still};
+use crate::target::Target;
+use cpython::frames::RawFrame;
+use remote::ReadError;
+use remote::os::{self, clock};
+
+/// A look that was disturbed is taken again, this often in all.
+const ATTEMPTS: usize = 5;
+/// Threads that began to compute while others were being stopped are stopped as well.
+const ROUNDS: usize = 4;
+
+/// One thread, as it stood.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What a sample says of it.
+    pub sample: Sampled,
+    /// Its frames, innermost first, without the interpreter's own.
+    pub frames: Vec<RawFrame>,
+    /// The same as calls.
+    pub calls: Vec<Call>,
+    /// It could be held, or waited and showed the same stack again.
+    pub held: bool,
+}
+
+/// All threads while they stand still.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// Their process.
+    pub target: &'a Target,
+    /// Who they are.
+    pub roster: &'a Roster,
+    /// What they run: those that run Python, oldest first.
+    pub seen: &'a [Seen],
+    /// When, on [`clock::now_ns`], the process should go on.
+    pub deadline_ns: u64,
+}
+
+/// What came of a look.
+#[derive(Debug)]
+pub struct Look<T> {
+    /// What was made of the scene.
+    pub found: T,
+    /// The threads that run Python, oldest first.
+    pub seen: Vec<Seen>,
+    /// Threads that kept changing while they were read, and are not among them.
+    pub unclear: u64,
+    /// Nothing moved, from the first read to the last.
+    pub still: bool,
+}
+
+impl Sampler {
+    /// Takes one sample of all threads, waiting ones too, and calls `look` with it before
+    /// they go on: within `bound_ns`, which it must keep itself. Where pausing is not
+    /// wanted or not possible, nothing is held; the result says whether anything moved.
+    pub fn inspect<T>(
+        &mut self,
+        bound_ns: u64,
+        mut look: impl FnMut(Scene) -> T,
+    ) -> Result<Look<T>, ReadError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.pauser.collect_late();
+            let result = self.look_once(bound_ns, &mut look);
+            self.pauser.resume();
+            let result = result?;
+            log::debug!(
+                "look {tries}: still {}, {} threads unclear, {} paused",
+                result.still,
+                result.unclear,
+                self.counters.paused
+            );
+            if tries == ATTEMPTS || (result.still && result.unclear == 0) {
+                return Ok(result);
+            }
+        }
+    }
+
+    fn look_once<T>(
+        &mut self,
+        bound_ns: u64,
+        look: &mut impl FnMut(Scene) -> T,
+    ) -> Result<Look<T>, ReadError> {
+        self.samples.clear();
+        self.roster.refresh(&self.target)?;
+        self.choose(true);
+        let complete = self.cannot_pause || self.hold();
+        let deadline_ns = clock::now_ns() + bound_ns;
+        let pid = self.target.process.pid;
+        let before = clock::process_cpu(pid);
+        // Who holds the GIL, and whether threads came or went meanwhile.
+        self.capture.begin(&self.target, &self.roster, &self.codes, &[]);
+        self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+        let mut still = complete && !self.capture.look().changed;
+        let mut seen = Vec::new();
+        let mut unclear = 0;
+        for thread in 0..self.roster.threads.len() {
+            let held = self.is_held(thread);
+            let stack = match self.read_still(thread, held)? {
+                Still::Stack { stack, .. } => stack,
+                Still::Nothing => continue,
+                Still::Unclear => {
+                    unclear += 1;
+                    continue;
+                }
+            };
+            self.accept(thread, stack);
+            let Some(sample) = self.samples.last().copied() else { continue };
+            let mut one = Seen { sample, frames: Vec::new(), calls: Vec::new(), held };
+            for (frame, call) in self.capture.frames().iter().zip(self.capture.calls()) {
+                if !self.is_shim(*call) {
+                    one.frames.push(*frame);
+                    one.calls.push(*call);
+                }
+            }
+            one.sample.active |= held;
+            one.held |= !one.sample.active;
+            seen.push(one);
+        }
+        // The GIL may have changed hands where nothing is held: only one holder is shown.
+        for one in &mut seen {
+            let now = self.samples.iter().find(|sample| sample.thread == one.sample.thread);
+            one.sample.gil = now.is_some_and(|sample| sample.gil);
+        }
+        self.roster.find_names(&self.target);
+        let scene = Scene { target: &self.target, roster: &self.roster, seen: &seen, deadline_ns };
+        let found = look(scene);
+        still &= before.is_some() && before == clock::process_cpu(pid);
+        Ok(Look { found, seen, unclear, still })
+    }
+
+    /// Holds every thread of the process that computes. False if some could not be.
+    fn hold(&mut self) -> bool {
+        let proc_dir = self.target.process.proc_dir().to_owned();
+        for round in 0..ROUNDS {
+            let python = |entry: &Entry| entry.tid.filter(|_| entry.activity.is_running());
+            let mut running: Vec<i32> = self.roster.threads.iter().filter_map(python).collect();
+            for tid in self.roster.tids() {
+                let of_python = self.roster.threads.iter().any(|entry| entry.tid == Some(*tid));
+                if !of_python && os::Thread::new(&proc_dir, *tid).is_running() == Some(true) {
+                    running.push(*tid);
+                }
+            }
+            running.retain(|tid| !self.pauser.holds(*tid));
+            if running.is_empty() {
+                return true;
+            }
+            if round + 1 == ROUNDS {
+                break;
+            }
+            let held = self.pauser.pause_all(&running, self.options.pause_bound_ns);
+            self.counters.paused += held as u64;
+            self.counters.pause_failed += (running.len() - held) as u64;
+            // Those that took over, or woke up. What is held does not run, yet is active.
+            for entry in &mut self.roster.threads {
+                if !entry.tid.is_some_and(|tid| self.pauser.holds(tid)) {
+                    entry.activity.warm();
+                }
+            }
+        }
+        false
+    }
+}

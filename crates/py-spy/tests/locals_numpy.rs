@@ -38,3 +38,34 @@ fn arrays_and_scalars() {
     assert!(big.starts_with("array([[0.0, 0.0,"), "{big}");
     assert!(big.ends_with(" (len 1000), shape=(1000, 1000), dtype=float64)"), "{big}");
 }
+
+#[test]
+fn pandas_frames_show_their_shape() {
+    let mut command = std::process::Command::new(need("targets/bin/python"));
+    command.arg(support::targets_dir().join("pandas_values.py"));
+    let target = Target::start_command("pandas", command);
+    let seen = dump(target.pid(), 1);
+    let variables = locals(&seen, "stand");
+    let shapes = target.ready["shapes"].as_object().unwrap();
+    assert_eq!(shapes.len(), 12);
+    let mut wrong = Vec::new();
+    for (name, shape) in shapes {
+        let lengths: Vec<String> =
+            shape.as_array().unwrap().iter().map(|length| length.to_string()).collect();
+        let comma = if lengths.len() == 1 { "," } else { "" };
+        let expected = format!("shape=({}{comma})", lengths.join(", "));
+        let text = &local(variables, name).repr;
+        if !text.contains(&expected) {
+            wrong.push(format!("{name}: {expected} is not in {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (name, columns) in [
+        ("frame", "columns=['a', 'b']"),
+        ("mixed", "columns=['n', 's', 'when']"),
+        ("part", "columns=['w', 'x']"),
+    ] {
+        let text = &local(variables, name).repr;
+        assert!(text.contains(columns), "{name}: {text}");
+    }
+}

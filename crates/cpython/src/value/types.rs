@@ -261,11 +261,10 @@ impl Decoder<'_> {
         Ok(type_)
     }
 
-    /// `tp_name`, which every type has.
+    /// `tp_name`, which every type has; cleaned where it is shown.
     fn name_of(&self, type_: u64) -> Result<String> {
         let name = self.objects.type_name(type_)?;
-        let fine = !name.is_empty() && !name.contains(|c: char| c.is_control());
-        if fine { Ok(name) } else { Err(BadObject::Unexpected("a type")) }
+        if name.is_empty() { Err(BadObject::Unexpected("a type")) } else { Ok(name) }
     }
 
     /// The nearest known type among a type and its bases.

@@ -3,6 +3,8 @@
 use super::snapshot::Snapshot;
 use cpython::value::{ArgumentKind, Kind, Storage, Value, Variable};
 use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{Formatter, PrettyFormatter};
 use std::io::{self, Write};
 
 #[derive(Serialize)]
@@ -107,6 +109,69 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
             });
         }
     }
-    serde_json::to_writer_pretty(&mut *out, &threads)?;
+    let mut to = Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new()));
+    threads.serialize(&mut to)?;
     writeln!(out)
+}
+
+/// JSON must escape only the first 32 control characters; a terminal obeys others too.
+struct Escaping<'a>(PrettyFormatter<'a>);
+
+fn is_unsafe(c: char) -> bool {
+    // Controls, line separators, and what changes the direction of writing.
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+impl Formatter for Escaping<'_> {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (safe, tail) = rest.split_at(at);
+            let mut chars = tail.chars();
+            let code = chars.next().map_or(0, u32::from);
+            write!(out, "{safe}\\u{code:04x}")?;
+            rest = chars.as_str();
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
 }

@@ -30,7 +30,11 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
             Err(error) => failures.push(error),
         }
     }
-    print(&snapshots, args).map_err(|error| Error::System("cannot write to stdout", error))?;
+    match print(&snapshots, args) {
+        // Who reads it has seen enough: `py-spy dump | head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        other => other.map_err(|error| Error::System("cannot write to stdout", error))?,
+    }
     // With several processes the others are shown before the first failure is told.
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(0) };

@@ -93,7 +93,7 @@ impl Sampler {
         self.samples.clear();
         self.roster.refresh(&self.target)?;
         self.choose(true);
-        let complete = self.cannot_pause || self.hold();
+        let complete = self.hold();
         let deadline_ns = clock::now_ns() + bound_ns;
         let pid = self.target.process.pid;
         let before = clock::process_cpu(pid);
@@ -134,39 +134,52 @@ impl Sampler {
         self.roster.find_names(&self.target);
         let scene = Scene { target: &self.target, roster: &self.roster, seen: &seen, deadline_ns };
         let found = look(scene);
+        // What runs now may not have been accounted for yet.
         still &= before.is_some() && before == clock::process_cpu(pid);
+        still = still && self.running().is_empty();
         Ok(Look { found, seen, unclear, still })
     }
 
-    /// Holds every thread of the process that computes. False if some could not be.
+    /// All threads that compute and are not held, as of the last time they were asked.
+    fn known_running(&self) -> Vec<i32> {
+        let running = |entry: &&Entry| entry.activity.is_running();
+        let tids = self.roster.threads.iter().filter(running).filter_map(|entry| entry.tid);
+        let mut found: Vec<i32> = tids.collect();
+        let proc_dir = self.target.process.proc_dir();
+        for tid in self.roster.tids() {
+            let of_python = self.roster.threads.iter().any(|entry| entry.tid == Some(*tid));
+            if !of_python && os::Thread::new(proc_dir, *tid).is_running() == Some(true) {
+                found.push(*tid);
+            }
+        }
+        found.retain(|tid| !self.pauser.holds(*tid));
+        found
+    }
+
+    /// All threads that compute now and are not held.
+    fn running(&mut self) -> Vec<i32> {
+        for entry in &mut self.roster.threads {
+            // What is held does not run, yet is active.
+            if !entry.tid.is_some_and(|tid| self.pauser.holds(tid)) {
+                entry.activity.warm();
+            }
+        }
+        self.known_running()
+    }
+
+    /// Holds every thread of the process that computes. False if some still do.
     fn hold(&mut self) -> bool {
-        let proc_dir = self.target.process.proc_dir().to_owned();
-        for round in 0..ROUNDS {
-            let python = |entry: &Entry| entry.tid.filter(|_| entry.activity.is_running());
-            let mut running: Vec<i32> = self.roster.threads.iter().filter_map(python).collect();
-            for tid in self.roster.tids() {
-                let of_python = self.roster.threads.iter().any(|entry| entry.tid == Some(*tid));
-                if !of_python && os::Thread::new(&proc_dir, *tid).is_running() == Some(true) {
-                    running.push(*tid);
-                }
-            }
-            running.retain(|tid| !self.pauser.holds(*tid));
-            if running.is_empty() {
-                return true;
-            }
-            if round + 1 == ROUNDS {
+        let mut running = self.known_running();
+        for _ in 0..ROUNDS {
+            if running.is_empty() || self.cannot_pause {
                 break;
             }
             let held = self.pauser.pause_all(&running, self.options.pause_bound_ns);
             self.counters.paused += held as u64;
             self.counters.pause_failed += (running.len() - held) as u64;
-            // Those that took over, or woke up. What is held does not run, yet is active.
-            for entry in &mut self.roster.threads {
-                if !entry.tid.is_some_and(|tid| self.pauser.holds(tid)) {
-                    entry.activity.warm();
-                }
-            }
+            // Those that took over, or woke up.
+            running = self.running();
         }
-        false
+        running.is_empty()
     }
 }

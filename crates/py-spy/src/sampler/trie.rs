@@ -38,6 +38,9 @@ pub struct Trie {
     nodes: Vec<(NodeId, Call)>,
     children: FxHashMap<(NodeId, Call), NodeId>,
     witnessed: FxHashSet<(NodeId, CodeId)>,
+    /// Stacks that have been outer parts of others, not only whole ones: their innermost
+    /// instruction is a call.
+    callers: FxHashSet<NodeId>,
 }
 
 impl Trie {
@@ -58,13 +61,14 @@ impl Trie {
     }
 
     /// The outer part of the stack `calls` (innermost first) that is known as such: what a
-    /// copy shows truly even where its inner part was caught at a change.
+    /// copy shows truly even where its inner part was caught at a change. A frame that has
+    /// come back from its call ends it.
     pub fn known_part(&self, calls: &[Call]) -> NodeId {
         let mut node = NodeId::ROOT;
         for call in calls.iter().skip(1).rev() {
             match self.children.get(&(node, *call)) {
-                Some(child) => node = *child,
-                None => break,
+                Some(child) if self.callers.contains(child) => node = *child,
+                _ => break,
             }
         }
         node
@@ -91,7 +95,9 @@ impl Trie {
     pub fn witness(&mut self, calls: &[Call]) -> NodeId {
         let mut node = NodeId::ROOT;
         for call in calls.iter().rev() {
-            self.witnessed.insert((node, call.code));
+            if self.witnessed.insert((node, call.code)) {
+                self.callers.insert(node);
+            }
             node = self.child(node, *call);
         }
         node
@@ -145,6 +151,9 @@ mod tests {
         // The outer parts were stacks before their calls.
         assert!(trie.known(&[call(2, 0), main]).is_some());
         assert!(trie.known(&[]).is_none());
+        trie.witness(&[call(2, 6), main]);
+        let back = trie.known_part(&[call(9, 9), b, call(2, 6), main]);
+        assert_eq!(trie.steps(back).collect::<Vec<_>>(), [main]);
         let part = trie.known_part(&[call(9, 9), call(3, 9), a, main]);
         assert!(trie.contains(stack, part, 9) && !trie.contains(part, stack, 9));
         assert_eq!(trie.steps(part).collect::<Vec<_>>(), [a, main]);

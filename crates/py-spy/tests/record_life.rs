@@ -229,8 +229,11 @@ fn threads_may_come_and_go() {
             python.label,
             parent + thread
         );
+        // A thread that waits for a processor is active too: on a busy machine the shares of
+        // threads that want one at the same time come nearer to each other's number.
+        let bound = if python.free_threaded() { 0.3 } else { 0.2 };
         assert!(
-            (share - truth).abs() < 0.35,
+            (share - truth).abs() < bound,
             "truth {truth:.3}, found {share:.3} of {}",
             parent + thread
         );

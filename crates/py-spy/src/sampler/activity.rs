@@ -24,6 +24,7 @@ const SCAN_SHARE: u64 = 20;
 pub struct ThreadActivity {
     os: Option<os::Thread>,
     running: bool,
+    ended: bool,
     /// Samples since it was last seen computing; hot up to [`COOL`].
     quiet: u32,
     /// CPU time when last asked.
@@ -41,6 +42,16 @@ impl ThreadActivity {
     /// It computes, or wants to.
     pub fn is_running(&self) -> bool {
         self.running
+    }
+
+    /// It is known which of the system's threads it is.
+    pub fn is_known(&self) -> bool {
+        self.os.is_some()
+    }
+
+    /// The system's thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// It has computed of late.
@@ -74,7 +85,9 @@ impl ThreadActivity {
     }
 
     fn ask(&mut self) {
-        self.running = self.os.as_mut().and_then(os::Thread::is_running).unwrap_or(false);
+        let answer = self.os.as_mut().map(os::Thread::is_running);
+        self.ended = answer == Some(None);
+        self.running = answer == Some(Some(true));
         if self.running {
             self.quiet = 0;
         } else if self.quiet < COOL {

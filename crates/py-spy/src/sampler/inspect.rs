@@ -5,9 +5,10 @@
 //! stacks, values and locks are of one instant, which the CPU time of the process proves:
 //! if it has grown, a thread woke up meanwhile, and the look is taken again.
 
+use super::judge::Still;
 use super::roster::{Entry, Roster};
 use super::trie::Call;
-use super::{Sampled, Sampler, Still};
+use super::{Sampled, Sampler};
 use crate::target::Target;
 use cpython::frames::RawFrame;
 use remote::ReadError;
@@ -91,7 +92,7 @@ impl Sampler {
         look: &mut impl FnMut(Scene) -> T,
     ) -> Result<Look<T>, ReadError> {
         self.samples.clear();
-        self.roster.refresh(&self.target)?;
+        self.roster.refresh(&self.target, false)?;
         self.choose(true);
         let complete = self.hold();
         let deadline_ns = clock::now_ns() + bound_ns;

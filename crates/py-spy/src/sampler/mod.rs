@@ -13,6 +13,8 @@ mod capture;
 mod chains;
 mod codes;
 mod inspect;
+mod judge;
+mod newcomers;
 mod predict;
 mod recall;
 mod roster;
@@ -29,6 +31,9 @@ use activity::Activity;
 use capture::{Capture, Captured};
 use codes::Codes;
 use cpython::CodeInfo;
+use cpython::threads::ThreadState;
+use judge::First;
+use newcomers::Newcomer;
 use recall::Recall;
 use remote::os::{Pauser, clock};
 use remote::{Memory, ReadError};
@@ -111,40 +116,6 @@ impl std::ops::AddAssign for Counters {
     }
 }
 
-/// Tries without a pause before one with.
-const TRIES: u32 = 8;
-/// Where tries hardly ever succeed, only every so often is more than one made.
-const RETRY_EVERY: u64 = 16;
-/// Threads may be paused for this much of the time, and a little at once at the start.
-const PAUSE_SHARE: u64 = 10;
-const PAUSE_START_NS: u64 = 250_000_000;
-
-/// A running thread that may not be paused is believed when it shows the same stack this
-/// many times more.
-const SURE: u32 = 3;
-
-/// Deeper stacks are not compared with others.
-const MAX_COMPARED: usize = 1000;
-
-/// What is certain of a first try that is not believed.
-#[derive(Debug, Clone, Copy)]
-struct First {
-    /// The address of the innermost frame.
-    frame: u64,
-    /// The outer part of the stack; `None` where the copy was no stack at all.
-    part: Option<NodeId>,
-}
-
-/// What was read of a thread that stands still.
-enum Still {
-    /// A stack, and the address of its innermost frame.
-    Stack { frame: u64, stack: NodeId },
-    /// It runs no Python code, or has ended.
-    Nothing,
-    /// Nothing that could be trusted.
-    Unclear,
-}
-
 /// Samples one process.
 pub struct Sampler {
     /// What is sampled.
@@ -168,6 +139,10 @@ pub struct Sampler {
     samples: Vec<Sampled>,
     wanted: Vec<usize>,
     unsure: Vec<(usize, First)>,
+    newcomers: Vec<Newcomer>,
+    states: Vec<ThreadState>,
+    /// A thread that held the GIL has been sampled: at that instant no other did.
+    gil_seen: bool,
 }
 
 impl Sampler {
@@ -190,10 +165,13 @@ impl Sampler {
             samples: Vec::new(),
             wanted: Vec::new(),
             unsure: Vec::new(),
+            newcomers: Vec::new(),
+            states: Vec::new(),
+            gil_seen: false,
             target,
         };
         let pid = sampler.target.process.pid;
-        sampler.roster.refresh(&sampler.target).map_err(|error| Error::read(pid, error))?;
+        sampler.roster.refresh(&sampler.target, false).map_err(|error| Error::read(pid, error))?;
         Ok(sampler)
     }
 
@@ -290,26 +268,34 @@ impl Sampler {
     /// Copies what the wanted threads need, and takes note of threads that came, went or
     /// took the GIL since they were chosen.
     fn copy(&mut self) -> Result<(), ReadError> {
+        let mut ended = self.some_ended();
+        let mut met = false;
         for _ in 0..3 {
             self.capture.begin(&self.target, &self.roster, &self.codes, &self.wanted);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            if self.capture.look().changed && self.roster.refresh(&self.target)? {
-                self.choose(true);
-                continue;
+            if ended || self.capture.look().changed {
+                if !std::mem::replace(&mut met, true) {
+                    self.meet_newcomers()?;
+                }
+                if self.roster.refresh(&self.target, std::mem::take(&mut ended))? {
+                    self.choose(true);
+                    continue;
+                }
             }
             let mut complete = true;
             for holder in self.capture.holders() {
-                let is_holder = |entry: &Entry| entry.state.address == *holder;
-                let found = self.roster.threads.iter().position(is_holder);
+                let found = self.roster.position(*holder);
                 if let Some(thread) = found.filter(|thread| !self.wanted.contains(thread)) {
                     let entry = &mut self.roster.threads[thread];
                     entry.activity.warm();
+                    ended |= entry.is_stale();
                     if entry.activity.is_running() || self.options.idle {
                         self.wanted.push(thread);
                         complete = false;
                     }
                 }
             }
+            complete &= !ended;
             if complete {
                 break;
             }
@@ -318,12 +304,16 @@ impl Sampler {
     }
 
     fn sample_chosen(&mut self) -> Result<(), ReadError> {
+        self.gil_seen = false;
+        self.newcomers.clear();
         self.copy()?;
+        self.accept_newcomers();
         if self.options.idle {
             // Threads that have not run since they were read last.
             for thread in 0..self.roster.threads.len() {
                 if let Some(stack) = self.roster.threads[thread].last
                     && !self.wanted.contains(&thread)
+                    && !self.samples.iter().any(|sampled| sampled.thread == thread)
                 {
                     self.accept(thread, stack);
                 }
@@ -364,12 +354,6 @@ impl Sampler {
         Ok(())
     }
 
-    /// How often to try without a pause: not in vain. Frames that are objects change
-    /// address with every function, so that the same one hardly comes back.
-    fn tries(&self) -> u32 {
-        if self.hope > 48 || self.counters.retried.is_multiple_of(RETRY_EVERY) { TRIES } else { 1 }
-    }
-
     fn is_running(&self, thread: usize) -> bool {
         self.roster.threads[thread].activity.is_running()
     }
@@ -380,7 +364,7 @@ impl Sampler {
 
     fn holds_gil(&self, thread: usize) -> bool {
         let address = self.roster.threads[thread].state.address;
-        self.capture.holders().contains(&address)
+        !self.gil_seen && self.capture.holders().contains(&address)
     }
 
     fn accept(&mut self, thread: usize, stack: NodeId) {
@@ -399,163 +383,6 @@ impl Sampler {
         let weight =
             if self.options.cpu { self.roster.threads[thread].activity.weigh() } else { 1 };
         self.samples.push(Sampled { thread, stack, active, gil, weight });
-    }
-
-    /// A stack that is not known, or a torn copy: more tries, then a pause.
-    fn make_sure(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
-        self.counters.retried += 1;
-        if !self.is_running(thread) {
-            // It waits, or its process is stopped, and so is its stack: no need to interrupt
-            // it. One that holds the GIL all the same must show it more often.
-            return self.settle(thread, false);
-        }
-        for _ in 0..self.tries() {
-            self.capture.again(&self.target, &self.roster, thread, first.frame)?;
-            let captured =
-                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
-            // Only what shows the same innermost frame as the first try: otherwise
-            // states that change fast would lose samples to states that last.
-            if let Captured::Stack { frame: now } = captured
-                && now == first.frame
-                && self.capture.is_whole()
-                && let Some(stack) = self.trie.known(self.capture.calls())
-            {
-                self.hope += (256 - self.hope) / 16;
-                self.accept(thread, stack);
-                return Ok(());
-            }
-        }
-        self.hope -= self.hope / 16;
-        self.look_or_recall(thread, first)
-    }
-
-    /// A thread of which no more than `first` could be read: stop it and look, unless what is seen with that frame is known well.
-    fn look_or_recall(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
-        if !self.recall.must_look(first.frame)
-            && let Some(stack) = self.recall(first)
-        {
-            self.counters.repaired += 1;
-            self.accept(thread, stack);
-            return Ok(());
-        }
-        let tid = self.roster.threads[thread].tid.filter(|_| !self.cannot_pause);
-        let Some(tid) = tid else {
-            let found = self.read_still(thread, false)?;
-            self.conclude(thread, first, found);
-            return Ok(());
-        };
-        let now = clock::now_ns();
-        if self.counters.paused_ns > PAUSE_START_NS + (now - self.started_ns) / PAUSE_SHARE {
-            self.conclude(thread, first, Still::Unclear);
-            return Ok(());
-        }
-        let paused = self.pauser.pause(tid, self.options.pause_bound_ns);
-        let stopped = clock::now_ns();
-        let found = match paused {
-            Ok(()) => self.read_still(thread, true),
-            Err(_) => {
-                self.counters.pause_failed += 1;
-                Ok(Still::Unclear)
-            }
-        };
-        self.pauser.resume();
-        if paused.is_ok() {
-            self.counters.paused += 1;
-            self.counters.paused_ns += clock::now_ns() - stopped;
-        }
-        self.conclude(thread, first, found?);
-        Ok(())
-    }
-
-    /// A stack seen of late that has all in common with the first try that is certain.
-    fn recall(&mut self, first: First) -> Option<NodeId> {
-        let part = first.part?;
-        let trie = &self.trie;
-        self.recall.recall(first.frame, |stack| trie.contains(stack, part, MAX_COMPARED))
-    }
-
-    /// The sample of a thread of which `first` was seen when its time came, and that was `found` in a certain state a little later.
-    fn conclude(&mut self, thread: usize, first: First, found: Still) {
-        let (stack, same) = match found {
-            Still::Nothing => (None, false),
-            Still::Unclear => (None, true),
-            Still::Stack { frame: now, stack } => {
-                self.recall.learn(now, stack);
-                (Some(stack), now == first.frame)
-            }
-        };
-        let recalled = if same && stack.is_some() { None } else { self.recall(first) };
-        match (recalled, stack) {
-            (Some(recalled), _) => {
-                self.counters.repaired += 1;
-                self.accept(thread, recalled);
-            }
-            (None, Some(stack)) => self.accept(thread, stack),
-            (None, None) if same => self.counters.dropped += 1,
-            (None, None) => {}
-        }
-    }
-
-    /// Reads a thread that stands still, or should, and takes what it shows.
-    fn settle(&mut self, thread: usize, held: bool) -> Result<(), ReadError> {
-        match self.read_still(thread, held)? {
-            Still::Stack { stack, .. } => self.accept(thread, stack),
-            Still::Nothing => {}
-            Still::Unclear => self.counters.dropped += 1,
-        }
-        Ok(())
-    }
-
-    /// Whether the outermost frame of what was captured is a generator's.
-    fn ends_in_generator(&self) -> bool {
-        let outermost = self.capture.calls().last();
-        let code = outermost.and_then(|call| self.codes.info(call.code));
-        code.is_some_and(|code| code.is_generator)
-    }
-
-    /// Reads a thread that stands still, or should. `held` says that we hold it;
-    /// otherwise it must show the same again, and once more if it may be running.
-    fn read_still(&mut self, thread: usize, held: bool) -> Result<Still, ReadError> {
-        let enough = match (held, self.is_running(thread) || self.holds_gil(thread)) {
-            (true, _) => 0,
-            (false, false) => 1,
-            (false, true) => SURE,
-        };
-        let mut before: Option<Vec<cpython::frames::RawFrame>> = None;
-        let mut same = 0;
-        for _ in 0..enough + 4 {
-            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
-            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            let captured =
-                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
-            let frame = match captured {
-                Captured::Empty | Captured::Gone => return Ok(Still::Nothing),
-                // A generator whose caller is not there has just been left.
-                Captured::Stack { .. } if !held && self.ends_in_generator() => {
-                    before = None;
-                    same = 0;
-                    continue;
-                }
-                Captured::Torn { .. } if held => break,
-                Captured::Torn { .. } => {
-                    before = None;
-                    same = 0;
-                    continue;
-                }
-                Captured::Stack { frame } => frame,
-            };
-            if !self.capture.is_whole() {
-                // Code objects that were never seen: the frames hold them alive.
-                self.capture.load_codes(&self.target, &mut self.codes);
-            }
-            same = if before.as_deref() == Some(self.capture.frames()) { same + 1 } else { 0 };
-            if same >= enough && self.capture.is_whole() {
-                let stack = self.trie.witness(self.capture.calls());
-                return Ok(Still::Stack { frame, stack });
-            }
-            before = Some(self.capture.frames().to_vec());
-        }
-        Ok(Still::Unclear)
     }
 
     /// True while the process is there.

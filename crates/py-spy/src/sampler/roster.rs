@@ -1,6 +1,7 @@
 //! The interpreters and threads of the target, and how they are told apart.
 
 use super::activity::ThreadActivity;
+use super::newcomers;
 use super::predict::Predictor;
 use super::trie::NodeId;
 use crate::target::Target;
@@ -9,7 +10,7 @@ use cpython::threads::{self, ThreadState};
 use remote::os;
 use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One Python thread.
 #[derive(Debug)]
@@ -22,11 +23,30 @@ pub struct Entry {
     pub name: Option<String>,
     pub(super) activity: ThreadActivity,
     pub(super) predictor: Predictor,
+    /// Its ids are those of no other thread: it has been started, and has set them itself.
+    pub(super) settled: bool,
     /// The last stack that was accepted, for threads that did not run since.
     pub(super) last: Option<NodeId>,
 }
 
 impl Entry {
+    fn new(state: ThreadState) -> Entry {
+        Entry {
+            state,
+            tid: None,
+            name: None,
+            activity: ThreadActivity::default(),
+            predictor: Predictor::default(),
+            settled: false,
+            last: None,
+        }
+    }
+
+    /// It may be another thread than it was, or has not told its ids yet.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.settled || self.activity.has_ended()
+    }
+
     /// Its stack may be another than that which was read last.
     pub(super) fn must_read(&self) -> bool {
         self.last.is_none() || self.activity.is_hot()
@@ -63,8 +83,9 @@ pub struct Roster {
 
 impl Roster {
     /// Reads interpreters and threads anew, keeping what is known of those that are
-    /// still there. True if any came or went.
-    pub fn refresh(&mut self, target: &Target) -> Result<bool, ReadError> {
+    /// still there. True if any came or went, or if some are known to have `ended`: another
+    /// thread may be in the same place.
+    pub fn refresh(&mut self, target: &Target, ended: bool) -> Result<bool, ReadError> {
         let memory = &target.process.memory;
         let layout = &target.runtime.layout;
         self.head = memory.ptr(target.runtime.interpreters_head)?;
@@ -82,7 +103,7 @@ impl Roster {
         self.states.reverse();
         let same = self.states.len() == self.threads.len()
             && self.states.iter().zip(&self.threads).all(|(state, entry)| *state == entry.state);
-        if same {
+        if same && !ended {
             return Ok(false);
         }
         let mut old = std::mem::take(&mut self.threads);
@@ -91,14 +112,7 @@ impl Roster {
             let known = old.iter().position(|entry| entry.state == *state);
             let entry = match known {
                 Some(at) => old.swap_remove(at),
-                None => Entry {
-                    state: *state,
-                    tid: None,
-                    name: None,
-                    activity: ThreadActivity::default(),
-                    predictor: Predictor::default(),
-                    last: None,
-                },
+                None => Entry::new(*state),
             };
             self.threads.push(entry);
         }
@@ -106,6 +120,21 @@ impl Roster {
         self.find_ids(target);
         self.names_due = true;
         Ok(true)
+    }
+
+    /// The thread whose state is at `address`.
+    pub fn position(&self, address: u64) -> Option<usize> {
+        self.threads.iter().position(|entry| entry.state.address == address)
+    }
+
+    /// Adds a thread of which only the address of its state is known, until the roster is
+    /// read next, which is soon.
+    pub(super) fn add_unknown(&mut self, address: u64) -> usize {
+        let interpreter = self.interpreters.first().map_or(0, |first| first.address);
+        self.threads.push(Entry::new(newcomers::unknown(address, interpreter)));
+        // No interpreter is there: the next look sees a change.
+        self.head = 0;
+        self.threads.len() - 1
     }
 
     /// Finds the system's ids of threads that have none yet.
@@ -131,13 +160,19 @@ impl Roster {
         };
         let pthreads: Vec<u64> = self.threads.iter().map(|entry| entry.state.pthread_id).collect();
         self.pthread_ids.learn(&process.memory, &pthreads, &inner);
+        // Up to 3.10 a thread state is made by the thread that starts the new one, and has
+        // its ids until that runs (Modules/_threadmodule.c, t_bootstrap); later it has none.
+        let mut pthreads_seen = HashSet::new();
         for entry in &mut self.threads {
+            let own = entry.state.pthread_id;
+            entry.settled = own != 0 && pthreads_seen.insert((entry.state.interpreter, own));
             let by_descriptor =
                 || self.pthread_ids.tid(&process.memory, entry.state.pthread_id, &inner);
             let native = entry.state.native_id.and_then(|id| i32::try_from(id).ok());
             let native = native.filter(|id| inner.contains(id));
             let only = || (inner.len() == 1).then(|| inner[0]);
             let tid = native.or_else(by_descriptor).or_else(only).and_then(outer);
+            let tid = tid.filter(|_| entry.settled);
             if tid != entry.tid {
                 entry.tid = tid;
                 entry.activity = match tid {

@@ -10,11 +10,18 @@ import time
 try:
     cpu = time.thread_time
 except AttributeError:
-    import resource
+    # Before 3.7. getrusage(RUSAGE_THREAD) would lag behind by up to a clock tick.
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+
+    class Time(ctypes.Structure):
+        _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
     def cpu():
-        used = resource.getrusage(1)  # RUSAGE_THREAD
-        return used.ru_utime + used.ru_stime
+        now = Time()
+        libc.clock_gettime(3, ctypes.byref(now))  # CLOCK_THREAD_CPUTIME_ID
+        return now.seconds + now.nanoseconds / 1e9
 
 
 spent = {"parent": [], "thread": []}

@@ -1,0 +1,100 @@
+//! Threads at work that nobody knows yet: new ones, and those in the place of others.
+//!
+//! A thread may live for less time than it takes to find out who it is (its system id,
+//! its name, whether it computes). Its thread state is often the memory of one that has
+//! just ended, pthread id and all. So its stack is read first, and who it was found out
+//! after; otherwise programs that start a thread for every little thing would show none
+//! of them.
+
+use super::capture::Captured;
+use super::trie::NodeId;
+use super::{Sampled, Sampler};
+use cpython::threads::{self, ThreadState};
+use remote::ReadError;
+
+/// More than this many are not read ahead of the others in one sample.
+const MAX: usize = 8;
+
+/// The stack of a thread that was not known when it was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newcomer {
+    /// Of its thread state.
+    address: u64,
+    stack: NodeId,
+    /// It held the GIL.
+    gil: bool,
+}
+
+impl Sampler {
+    /// Whether a thread that computed when last asked has ended since.
+    pub(super) fn some_ended(&self) -> bool {
+        self.roster.threads.iter().any(|entry| entry.activity.has_ended())
+    }
+
+    /// Reads the stacks of threads that hold a GIL, or of all threads where there is none,
+    /// that are not known.
+    pub(super) fn meet_newcomers(&mut self) -> Result<(), ReadError> {
+        self.newcomers.clear();
+        let mut found: Vec<(u64, bool)> =
+            self.capture.holders().iter().map(|holder| (*holder, true)).collect();
+        let layout = &self.target.runtime.layout;
+        if layout.free_threaded {
+            self.states.clear();
+            for interpreter in &self.roster.interpreters {
+                let memory = &self.target.process.memory;
+                threads::thread_states(memory, layout, interpreter.address, &mut self.states)?;
+            }
+            found.extend(self.states.iter().map(|state| (state.address, false)));
+        }
+        for (address, gil) in found {
+            if self.newcomers.len() >= MAX {
+                break;
+            }
+            let known = self.roster.position(address);
+            let thread = match known {
+                Some(thread) if !self.roster.threads[thread].is_stale() => continue,
+                Some(thread) => thread,
+                None => self.roster.add_unknown(address),
+            };
+            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
+            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            let captured =
+                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            if matches!(captured, Captured::Stack { .. })
+                && self.capture.is_whole()
+                && let Some(stack) = self.trie.known(self.capture.calls())
+            {
+                self.newcomers.push(Newcomer { address, stack, gil });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the stacks of newcomers, now that it is known who they are, or that they have
+    /// ended already.
+    pub(super) fn accept_newcomers(&mut self) {
+        while let Some(Newcomer { address, stack, gil }) = self.newcomers.pop() {
+            let known = self.roster.position(address);
+            let waits = known.is_some_and(|thread| {
+                let activity = &self.roster.threads[thread].activity;
+                activity.is_known() && !activity.is_running() && !activity.has_ended()
+            });
+            // A new thread without a GIL may wait as well as compute.
+            if !gil && (waits || self.options.gil_only) {
+                continue;
+            }
+            let thread = known.unwrap_or_else(|| self.roster.add_unknown(address));
+            self.wanted.retain(|wanted| *wanted != thread);
+            let entry = &mut self.roster.threads[thread];
+            entry.last = Some(stack);
+            let weight = if self.options.cpu { entry.activity.weigh() } else { 1 };
+            self.gil_seen |= gil;
+            self.samples.push(Sampled { thread, stack, active: true, gil, weight });
+        }
+    }
+}
+
+/// What can be said of a thread state at `address` before it has been read.
+pub(super) fn unknown(address: u64, interpreter: u64) -> ThreadState {
+    ThreadState { address, interpreter, pthread_id: 0, native_id: None }
+}

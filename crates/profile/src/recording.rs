@@ -88,6 +88,11 @@ impl Recording {
         ix
     }
 
+    /// Gives a process the command line that it turned out to have, for all of its samples.
+    pub fn rename_process(&mut self, process: ProcessIx, cmdline: String) {
+        self.processes[process.index()].cmdline = cmdline;
+    }
+
     /// Adds a thread. Where threads are not kept ([`Keep::threads`]), all threads of a process get
     /// the same index, and their ids and names are forgotten.
     pub fn add_thread(&mut self, thread: Thread) -> ThreadIx {

@@ -2,10 +2,12 @@
 
 use super::Observed;
 use super::filter::Filter;
+use super::scout::Name;
 use crate::sampler::{Call, Entry, NodeId, Sampler};
 use crate::source::ShortNames;
 use profile::{FrameKey, Keep, ProcessIx, Recording, StackId, Thread, ThreadIx};
 use remote::ReadError;
+use remote::os::family::{self, Image};
 use rustc_hash::FxHashMap;
 
 /// One process that is sampled.
@@ -14,6 +16,9 @@ pub struct Member {
     pub sampler: Sampler,
     /// The recording's process.
     pub process: ProcessIx,
+    /// The process by id and start.
+    pub name: Name,
+    image: Option<Image>,
     /// The recording's stack for each of the sampler's.
     stacks: Vec<Option<StackId>>,
     /// The recording's thread for each thread state and system id.
@@ -22,9 +27,11 @@ pub struct Member {
 }
 
 impl Member {
-    /// What `sampler` sees is recorded as `process`.
-    pub fn new(sampler: Sampler, process: ProcessIx) -> Member {
+    /// What `sampler` sees of the execution `image` is recorded as `process`.
+    pub fn new(sampler: Sampler, process: ProcessIx, image: Option<Image>) -> Member {
         Member {
+            name: Name::of(&sampler.target),
+            image,
             sampler,
             process,
             stacks: Vec::new(),
@@ -36,6 +43,15 @@ impl Member {
     /// The process's id.
     pub fn pid(&self) -> i32 {
         self.sampler.target.process.pid
+    }
+
+    /// What the process calls itself now, if it is still there and the same program.
+    pub fn title(&self) -> Option<String> {
+        let arguments = self.sampler.target.process.arguments();
+        let same = !arguments.is_empty()
+            && self.sampler.target.process.is_alive()
+            && family::image(self.pid()) == self.image;
+        same.then(|| arguments.join(" "))
     }
 
     /// Takes one sample of all its threads and adds what it shows to `observed`.

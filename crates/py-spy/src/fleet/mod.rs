@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!  scout     (its own thread) finds processes and attaches to them
+//!  kin       which processes belong to the family
+//!  exam      when to look at one that is no Python so far
 //!  members   one for each process: a sampler, and its stacks in the recording's terms
 //!  filter    what of it is wanted
 //! ```
 
+mod exam;
 mod filter;
+mod kin;
 mod member;
 mod scout;
 
@@ -16,12 +20,13 @@ pub use member::Member;
 use crate::error::Error;
 use crate::sampler::{Counters, Options, Sampler};
 use crate::target::Target;
+use kin::{Ancestor, Life};
 use profile::{Keep, Meta, Process, ProcessIx, Recording, StackId, ThreadIx, WeightUnit};
 use remote::ReadError;
 use remote::os::clock;
 use remote::os::family::{self, Descent};
 use rustc_hash::FxHashMap;
-use scout::{Ancestor, News, Scout};
+use scout::{Find, Identity, Name, News, Scope, Scout};
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,7 +35,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Plan {
     /// The processes to begin with.
     pub pids: Vec<i32>,
-    /// They have been started by us just now.
+    /// They have been started by us just now, and where children are followed, so are
+    /// orphans of theirs our children ([`family::adopt_orphans`]).
     pub fresh: bool,
     /// What they start as well.
     pub follow: bool,
@@ -68,11 +74,14 @@ pub struct Fleet {
     members: Vec<Member>,
     scout: Scout,
     /// Processes that the scout was asked about and has not answered for.
-    asked: Vec<i32>,
+    asked: Vec<Name>,
+    /// What those of them were recorded as that could not be read any more: an error,
+    /// unless they have become another program.
+    failed: FxHashMap<i32, ProcessIx>,
     /// The roots, with the start time that makes them what they are.
     roots: Vec<Descent>,
-    /// The recording's process by id and command line: `exec` makes another of it.
-    processes: FxHashMap<(i32, String), ProcessIx>,
+    /// The recording's processes: `exec` makes another of one.
+    processes: FxHashMap<Life, ProcessIx>,
     plan: Plan,
     observed: Vec<Observed>,
     /// Whether a stack is wanted, by its index.
@@ -89,31 +98,23 @@ impl Fleet {
         let mut seen = HashSet::new();
         plan.pids.retain(|pid| seen.insert(*pid));
         let mut targets = Vec::new();
-        let mut roots = Vec::new();
         let mut descents = Vec::new();
         for pid in &plan.pids {
             descents.extend(family::descent(*pid));
-            let target = match plan.follow {
+            targets.push(match plan.follow {
                 // Where it is no Python (yet), the scout goes on looking.
                 true => Target::try_attach(*pid)?.ok(),
                 false => Some(Target::attach(*pid, plan.fresh)?),
-            };
-            roots.push((*pid, target.as_ref().map(|target| target.runtime.clone())));
-            targets.extend(target);
+            });
         }
         let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let command = match (targets.first(), plan.pids.first()) {
-            (Some(target), _) => target.command(),
-            (None, Some(pid)) => remote::os::process::arguments(*pid).join(" "),
-            (None, None) => String::new(),
-        };
-        let version = targets.first().map(|target| target.runtime.layout.version.to_string());
+        let command = plan.pids.first().map_or(String::new(), |pid| kin::command(*pid));
         let recording = Recording::new(
             Meta {
                 command,
                 start_time: start_time.as_secs_f64(),
                 rate: plan.rate,
-                python_version: version.unwrap_or_default(),
+                python_version: String::new(),
                 tool_version: format!("py-spy {}", env!("CARGO_PKG_VERSION")),
                 unit: match plan.options.cpu {
                     true => WeightUnit::Nanoseconds,
@@ -122,13 +123,21 @@ impl Fleet {
             },
             plan.keep,
         );
-        let scout = Scout::start(roots, plan.follow)
+        let scope = match (plan.follow, plan.fresh) {
+            (false, _) => Scope::Roots,
+            (true, false) => Scope::Children,
+            (true, true) => Scope::Orphans,
+        };
+        let roots: Vec<_> =
+            plan.pids.iter().copied().zip(targets.iter().map(Option::as_ref)).collect();
+        let (scout, identities) = Scout::start(&roots, scope)
             .map_err(|error| Error::System("cannot start a thread", error))?;
         let mut fleet = Fleet {
             recording,
             members: Vec::new(),
             scout,
             asked: Vec::new(),
+            failed: FxHashMap::default(),
             roots: descents,
             processes: FxHashMap::default(),
             plan,
@@ -137,8 +146,10 @@ impl Fleet {
             past: Counters::default(),
             start_ns: clock::now_ns(),
         };
-        for target in targets {
-            fleet.join(target, &[])?;
+        for (target, identity) in targets.into_iter().zip(identities) {
+            if let (Some(target), Some(identity)) = (target, identity) {
+                fleet.join(target, identity, &[])?;
+            }
         }
         Ok(fleet)
     }
@@ -170,19 +181,16 @@ impl Fleet {
             let result = member.sample(recording, &plan.filter, plan.keep, &mut self.observed);
             failed |= result.is_err();
             match result {
-                Ok(()) => {}
-                Err(ReadError::Gone) => {
-                    self.scout.ended(member.pid());
-                    self.asked.push(member.pid());
-                }
+                Ok(()) => continue,
+                Err(ReadError::Gone) => self.scout.ended(member.name),
                 Err(error) => {
                     // It may have replaced its program.
                     log::debug!("process {}: a sample failed: {error}", member.pid());
-                    self.recording.quality.errors += 1;
-                    self.scout.examine(member.pid());
-                    self.asked.push(member.pid());
+                    self.failed.insert(member.name.pid, member.process);
+                    self.scout.examine(member.name);
                 }
             }
+            self.asked.push(member.name);
         }
         if failed {
             self.part();
@@ -199,14 +207,19 @@ impl Fleet {
             return false;
         }
         for member in &self.members {
-            self.scout.ended(member.pid());
-            self.asked.push(member.pid());
+            self.scout.ended(member.name);
+            self.asked.push(member.name);
         }
         self.part();
+        self.asked.is_empty() && !(self.plan.follow && self.lives())
+    }
+
+    /// Whether any of the processes that it began with is still there.
+    pub fn lives(&self) -> bool {
         let lives = |root: &Descent| {
             family::descent(root.pid).is_some_and(|now| now.started == root.started && !now.ended)
         };
-        self.asked.is_empty() && !(self.plan.follow && self.roots.iter().any(lives))
+        self.roots.iter().any(lives)
     }
 
     /// Counts what the members saw.
@@ -248,30 +261,43 @@ impl Fleet {
     fn hear(&mut self) {
         while let Some(news) = self.scout.news() {
             match news {
-                News::Over(pid) => self.answered(pid),
-                News::Found(target, ancestors) => {
-                    let pid = target.process.pid;
-                    self.answered(pid);
-                    if let Err(error) = self.join(*target, &ancestors) {
-                        log::debug!("process {pid}: {error}");
-                        self.scout.examine(pid);
+                News::Over(name) => {
+                    self.answered(name);
+                    self.failed.remove(&name.pid);
+                    if self.members.iter().any(|member| member.name == name) {
+                        self.asked.push(name);
+                        self.part();
+                        self.answered(name);
+                    }
+                }
+                News::Found(find) => {
+                    let Find { target, identity, ancestors } = *find;
+                    let name = Name::of(&target);
+                    self.answered(name);
+                    if let Err(error) = self.join(target, identity, &ancestors) {
+                        log::debug!("process {}: {error}", name.pid);
+                        self.asked.push(name);
+                        self.scout.examine(name);
+                    }
+                }
+                News::Titled(life, title) => {
+                    if let Some(process) = self.processes.get(&life) {
+                        self.recording.rename_process(*process, title);
                     }
                 }
             }
         }
     }
 
-    fn answered(&mut self, pid: i32) {
-        if let Some(at) = self.asked.iter().position(|asked| *asked == pid) {
-            self.asked.swap_remove(at);
-        }
+    fn answered(&mut self, name: Name) {
+        self.asked.retain(|asked| *asked != name);
     }
 
     /// Lets go of members that the scout has been asked about.
     fn part(&mut self) {
         let (asked, past) = (&self.asked, &mut self.past);
         self.members.retain(|member| {
-            let stays = !asked.contains(&member.pid());
+            let stays = !asked.contains(&member.name);
             if !stays {
                 *past += member.sampler.counters;
             }
@@ -279,25 +305,63 @@ impl Fleet {
         });
     }
 
-    fn join(&mut self, target: Target, ancestors: &[Ancestor]) -> Result<(), Error> {
+    fn join(
+        &mut self,
+        target: Target,
+        identity: Identity,
+        ancestors: &[Ancestor],
+    ) -> Result<(), Error> {
         let pid = target.process.pid;
         let command = target.command();
+        let version = target.runtime.layout.version;
         let sampler = Sampler::new(target, self.plan.options)?;
-        self.members.retain(|member| member.pid() != pid);
+        let past = &mut self.past;
+        self.members.retain(|member| {
+            let stays = member.pid() != pid;
+            if !stays {
+                *past += member.sampler.counters;
+            }
+            stays
+        });
+        if self.recording.meta().python_version.is_empty() {
+            self.recording.meta_mut().python_version = version.to_string();
+        }
         let mut parent = None;
         for ancestor in ancestors {
-            parent = Some(self.process(ancestor.pid, &ancestor.command, parent));
+            parent = Some(self.process(ancestor.life, ancestor.pid, &ancestor.command, parent));
         }
-        let process = self.process(pid, &command, parent);
-        self.members.push(Member::new(sampler, process));
+        let process = self.process(identity.life, pid, &command, parent);
+        if self.failed.remove(&pid) == Some(process) {
+            self.recording.quality.errors += 1;
+        }
+        self.members.push(Member::new(sampler, process, identity.image));
         Ok(())
     }
 
-    fn process(&mut self, pid: i32, command: &str, parent: Option<ProcessIx>) -> ProcessIx {
+    /// The recording's process for one of the family's.
+    fn process(
+        &mut self,
+        life: Life,
+        pid: i32,
+        command: &str,
+        parent: Option<ProcessIx>,
+    ) -> ProcessIx {
         let recording = &mut self.recording;
-        *self.processes.entry((pid, command.to_owned())).or_insert_with(|| {
-            recording.add_process(Process { pid, parent, cmdline: command.to_owned() })
-        })
+        match self.processes.get(&life) {
+            Some(process) => {
+                // A process that is ending has none any more.
+                if !command.is_empty() {
+                    recording.rename_process(*process, command.to_owned());
+                }
+                *process
+            }
+            None => {
+                let new = Process { pid, parent, cmdline: command.to_owned() };
+                let process = recording.add_process(new);
+                self.processes.insert(life, process);
+                process
+            }
+        }
     }
 
     /// Lines that tell how the samples came about.
@@ -323,6 +387,11 @@ impl Fleet {
 
     /// Closes the time line at this instant; recording may go on.
     pub fn finish(&mut self) {
+        for member in &self.members {
+            if let Some(title) = member.title() {
+                self.recording.rename_process(member.process, title);
+            }
+        }
         self.recording.finish(clock::now_ns() - self.start_ns);
     }
 }

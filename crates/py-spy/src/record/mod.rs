@@ -13,6 +13,7 @@ use output::Outputs;
 use profile::{Keep, Lines, Style};
 use progress::Progress;
 use remote::os::clock;
+use remote::os::family;
 use remote::os::signals::Signals;
 use remote::os::spawn::Program;
 use schedule::{Schedule, Tick};
@@ -41,6 +42,9 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     let outputs = Outputs::prepare(args)?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
+    if subject.subprocesses && !subject.program.is_empty() {
+        family::adopt_orphans();
+    }
     let mut program = match subject.program.first() {
         Some(name) => Some(
             Program::start(&subject.program).map_err(|error| Error::Spawn(name.clone(), error))?,
@@ -77,9 +81,15 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     announce(args, &fleet);
     let end = sample(args, &mut fleet, &signals, &outputs, &style);
     match end {
+        End::Exit if fleet.lives() => {
+            say("Stopped sampling because process is no Python program any more")
+        }
         End::Exit => say("Stopped sampling because process exited"),
         End::Signal => say("Stopped sampling because of a signal"),
         End::Time => {}
+    }
+    if fleet.recording.processes().len() == 0 {
+        say("No Python program was seen");
     }
     fleet.finish();
     outputs.write(&fleet.recording, &style)?;

@@ -1,8 +1,11 @@
 //! Which process started which.
 #![allow(unsafe_code)]
 
+use super::ProcessMemory;
 use super::process::stat_field;
+use crate::{Arch, Memory};
 use std::fs::File;
+use std::hash::Hasher;
 use std::os::unix::fs::FileExt;
 
 /// What tells where a process comes from.
@@ -37,12 +40,10 @@ pub fn descent(pid: i32) -> Option<Descent> {
     })
 }
 
-/// Whether `pid` names a process, and not one of its other threads.
+/// Whether `pid` names a process, and not one of its other threads: only whole processes
+/// have a clock of their own. One system call, whoever the process belongs to.
 pub fn is_process(pid: i32) -> bool {
-    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
-    group.and_then(|text| text.trim().parse().ok()) == Some(pid)
+    super::clock::process_cpu(pid).is_some()
 }
 
 /// All processes that we can see.
@@ -52,13 +53,86 @@ pub fn all() -> Vec<Descent> {
     names.filter_map(descent).collect()
 }
 
-/// Whether two processes share their memory: between `vfork` and `exec` a child runs in
-/// its parent's, and looks like it. `None` where the kernel does not tell.
-pub fn share_memory(one: i32, other: i32) -> Option<bool> {
+/// Whether the process `child` runs in the memory of `parent`, which started it: so it does
+/// between `vfork` and `exec`, and looks like its parent.
+pub fn borrows_memory(child: i32, parent: i32) -> bool {
+    share_memory(child, parent).unwrap_or_else(|| stands_in_vfork(parent))
+}
+
+/// Whether two processes share their memory; `None` where the kernel does not tell.
+fn share_memory(one: i32, other: i32) -> Option<bool> {
     const KCMP_VM: libc::c_int = 1; // linux/kcmp.h
     // SAFETY: kcmp(2) compares two kernel objects and takes no pointer.
     let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0, 0) };
     (order >= 0).then_some(order == 0)
+}
+
+/// Whether a thread of the process `pid` waits within a system call that starts processes:
+/// `vfork` lasts until the child has its own memory.
+fn stands_in_vfork(pid: i32) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    const CALLS: [libc::c_long; 3] = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
+    #[cfg(not(target_arch = "x86_64"))]
+    const CALLS: [libc::c_long; 2] = [libc::SYS_clone, libc::SYS_clone3];
+    let mut tids = Vec::new();
+    let dir = format!("/proc/{pid}");
+    if super::threads::list(std::path::Path::new(&dir), &mut tids).is_err() {
+        return false;
+    }
+    tids.iter().any(|tid| {
+        let call = std::fs::read_to_string(format!("{dir}/task/{tid}/syscall")).unwrap_or_default();
+        let number = call.split(' ').next().and_then(|number| number.parse().ok());
+        number.is_some_and(|number: libc::c_long| CALLS.contains(&number))
+    })
+}
+
+/// What tells one execution of a program from any other: `fork` keeps it, `exec` makes a
+/// new one. (16 random bytes that the kernel hands to each program it starts, `AT_RANDOM`.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image([u8; 16]);
+
+/// The execution that the process `pid` belongs to; `None` where it cannot be read.
+pub fn image(pid: i32) -> Option<Image> {
+    const AT_RANDOM: u64 = 25; // linux/auxvec.h
+    let vector = std::fs::read(format!("/proc/{pid}/auxv")).ok()?;
+    let find = |arch: Arch| {
+        let word = arch.word();
+        let mut entries = vector.chunks_exact(2 * word);
+        let entry = entries.find(|entry| arch.ptr(entry, 0) == Some(AT_RANDOM))?;
+        let mut bytes = [0; 16];
+        let memory = ProcessMemory::new(pid, arch);
+        memory.read(arch.ptr(entry, word)?, &mut bytes).ok()?;
+        Some(Image(bytes))
+    };
+    find(Arch::LE64).or_else(|| find(Arch { pointer: 4, big_endian: false }))
+}
+
+/// A number that changes when the process `pid` maps other files than before.
+pub fn mapped_files(pid: i32) -> Option<u64> {
+    let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let mut hasher = std::hash::DefaultHasher::new();
+    let mut last: &[u8] = &[];
+    for line in maps.split(|byte| *byte == b'\n') {
+        let Some(path) = line.iter().position(|byte| *byte == b'/') else { continue };
+        if line[path..] != *last {
+            last = &line[path..];
+            hasher.write(last);
+        }
+    }
+    Some(hasher.finish())
+}
+
+/// From now on processes whose parents have ended before them become our children, where
+/// their parents come from us. They are to be collected by [`collect`].
+pub fn adopt_orphans() -> bool {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and no pointer.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong, 0, 0, 0) == 0 }
+}
+
+/// Collects the process `pid`, if it is a child of ours that has ended.
+pub fn collect(pid: i32) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
 }
 
 /// Tells whether processes or threads have been started anywhere, from one number: the id
@@ -110,9 +184,31 @@ mod tests {
         assert_eq!((found.pid, found.parent), (pid, own));
         assert!(is_process(pid));
         assert!(all().contains(&found));
-        assert_ne!(share_memory(own, pid), Some(true));
+        assert!(!borrows_memory(pid, own));
+        assert_eq!(share_memory(own, own), Some(true));
+        assert!(!stands_in_vfork(own) && !stands_in_vfork(pid));
+        assert_eq!(image(own), image(own));
+        assert!(image(own).is_some() && image(pid).is_some() && image(own) != image(pid));
+        assert!(mapped_files(pid).is_some() && mapped_files(own) != mapped_files(pid));
+        collect(pid);
         child.kill().expect("ours");
         child.wait().expect("ours");
         assert_eq!(descent(pid), None);
+        assert!(!is_process(pid) && image(pid).is_none() && mapped_files(pid).is_none());
+    }
+
+    #[test]
+    fn threads_are_no_processes() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            // SAFETY: takes nothing and cannot fail.
+            tell.send(unsafe { libc::syscall(libc::SYS_gettid) } as i32).expect("heard");
+            let _ = wait.recv();
+        });
+        let tid = told.recv().expect("told");
+        assert!(descent(tid).is_some() && !is_process(tid));
+        drop(go);
+        other.join().expect("ends");
     }
 }

@@ -3,7 +3,8 @@
 //! A sampler fills a [`Recording`]: processes, threads, strings, frames and stacks are interned
 //! once, then each sample is only ids and a weight. Writers ([`Format`], one per [`FormatKind`])
 //! read the recording through its accessors and stream their output, so whatever else fills a
-//! recording (a saved one being read back, for instance) can be written in every format.
+//! recording can be written in every format. A [`StreamWriter`] saves a recording while it is
+//! made, and [`restore`] reads it back.
 //!
 //! This crate knows neither operating systems nor Python's internals.
 //!
@@ -35,6 +36,7 @@ mod model;
 mod quality;
 mod recording;
 mod render;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod timeline;
@@ -49,4 +51,5 @@ pub use model::{
 pub use quality::Quality;
 pub use recording::Recording;
 pub use render::{FrameView, Lines, Style};
+pub use stream::{Ending, Restored, StreamWriter, Unreadable, restore};
 pub use timeline::{Event, Timeline};

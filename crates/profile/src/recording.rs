@@ -7,7 +7,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::timeline;
 use crate::{
-    FrameId, FrameKey, Keep, Meta, Process, ProcessIx, Quality, StackId, StringId, Thread,
+    Event, FrameId, FrameKey, Keep, Meta, Process, ProcessIx, Quality, StackId, StringId, Thread,
     ThreadIx, Timeline,
 };
 
@@ -34,6 +34,11 @@ pub struct Recording {
     /// The thread that stands for all threads of a process, where threads are not kept.
     merged_threads: Vec<Option<ThreadIx>>,
     timeline: Option<timeline::Builder>,
+    /// The threads that got another name, in the order of that, and how many more were forgotten.
+    renamed: Vec<ThreadIx>,
+    renamed_forgotten: usize,
+    /// Samples were forgotten: see [`Recording::forget_samples`].
+    partial: bool,
     end_ns: u64,
 }
 
@@ -54,6 +59,9 @@ impl Recording {
             threads: Vec::new(),
             merged_threads: Vec::new(),
             timeline: keep.timeline.then(timeline::Builder::default),
+            renamed: Vec::new(),
+            renamed_forgotten: 0,
+            partial: false,
             end_ns: 0,
         }
     }
@@ -112,8 +120,10 @@ impl Recording {
 
     /// Gives a thread the name it turned out to have, for all of its samples.
     pub fn rename_thread(&mut self, thread: ThreadIx, name: Option<String>) {
-        if self.keep.threads || self.keep.timeline {
-            self.threads[thread.index()].name = name;
+        let known = &mut self.threads[thread.index()].name;
+        if (self.keep.threads || self.keep.timeline) && *known != name {
+            *known = name;
+            self.renamed.push(thread);
         }
     }
 
@@ -145,6 +155,24 @@ impl Recording {
         if let Some(timeline) = &mut self.timeline {
             timeline.end_tick();
         }
+    }
+
+    /// Forgets the samples so far, of whole ticks, but for how many they were: so recording takes
+    /// no more memory however long it goes on. What was not yet given to the
+    /// [`StreamWriter`](crate::StreamWriter)s is lost, and no other format can be written.
+    pub fn forget_samples(&mut self) {
+        self.partial = true;
+        self.counts.clear();
+        self.renamed_forgotten += self.renamed.len();
+        self.renamed.clear();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.forget();
+        }
+    }
+
+    /// Whether samples were forgotten.
+    pub fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// The facts about the run.
@@ -230,7 +258,61 @@ impl Recording {
     ///
     /// [`finish`]: Recording::finish
     pub fn timeline(&self) -> Option<Timeline<'_>> {
-        self.timeline.as_ref().map(timeline::Builder::events)
+        let timeline = self.timeline.as_ref().filter(|_| !self.partial);
+        timeline.map(timeline::Builder::events)
+    }
+
+    /// The timeline as it is stored.
+    pub(crate) fn timeline_builder(&self) -> Option<&timeline::Builder> {
+        self.timeline.as_ref()
+    }
+
+    /// The threads that got another name after `skip` others.
+    pub(crate) fn renamed(&self, skip: usize) -> &[ThreadIx] {
+        self.renamed.get(skip.saturating_sub(self.renamed_forgotten)..).unwrap_or_default()
+    }
+
+    /// How often threads got another name.
+    pub(crate) fn renames(&self) -> usize {
+        self.renamed_forgotten + self.renamed.len()
+    }
+
+    /// How many strings are interned: their ids are less than this.
+    pub(crate) fn string_count(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// Adds an event of another recording's timeline. What it counts for is added by
+    /// [`Recording::replay_samples`].
+    pub(crate) fn replay(&mut self, event: Event) {
+        if let Event::Run { thread, stack, .. } = event {
+            // The counts stand in the order of their first samples.
+            self.counts.entry((thread, stack)).or_insert(0);
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.replay(event);
+        }
+    }
+
+    /// Adds a number of samples that are alike.
+    pub(crate) fn replay_samples(
+        &mut self,
+        (thread, stack): (ThreadIx, StackId),
+        weight: u64,
+        samples: u64,
+    ) {
+        self.quality.samples = self.quality.samples.saturating_add(samples);
+        let count = self.counts.entry((thread, stack)).or_insert(0);
+        *count = count.saturating_add(weight.saturating_mul(samples));
+    }
+
+    /// Ends a recording that was replayed.
+    pub(crate) fn end_replay(&mut self, duration_ns: u64) {
+        self.end_ns = duration_ns;
+        self.counts.retain(|_, weight| *weight > 0);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.end_replay();
+        }
     }
 
     /// The size of the timeline, in bytes.
@@ -262,7 +344,6 @@ fn to_id(index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Event;
     use crate::testing::Sample;
 
     #[test]

@@ -19,6 +19,9 @@ use crate::{StackId, ThreadIx};
 /// three times its size while it is copied.
 const CHUNK: usize = 64 * 1024;
 
+/// The latest time there is, such that it can be told in nanoseconds.
+const MAX_TIME_US: u64 = u64::MAX / 1000;
+
 const STACK: u64 = 1;
 const WEIGHT: u64 = 2;
 
@@ -31,9 +34,11 @@ struct State {
     weight: u64,
     /// The tick (counted from 1) in which the thread was last seen running.
     seen: u64,
+    /// Where it stands among the running threads.
+    place: usize,
 }
 
-const UNSEEN: State = State { running: false, stack: StackId::ROOT, weight: 1, seen: 0 };
+const UNSEEN: State = State { running: false, stack: StackId::ROOT, weight: 1, seen: 0, place: 0 };
 
 /// The writing end.
 #[derive(Debug, Default)]
@@ -49,6 +54,10 @@ pub(crate) struct Builder {
     ticks: u64,
     /// Whether the open tick is written already.
     written: bool,
+    /// How many bytes were forgotten: those before the first chunk.
+    forgotten: u64,
+    /// Where the last whole tick ends, counted with the bytes that were forgotten.
+    whole: u64,
 }
 
 impl Builder {
@@ -78,7 +87,8 @@ impl Builder {
         if state.weight != weight {
             change |= WEIGHT;
         }
-        *state = State { running: true, stack, weight, seen: self.ticks };
+        let place = if started { self.running.len() } else { state.place };
+        *state = State { running: true, stack, weight, seen: self.ticks, place };
         if started {
             self.running.push(thread);
         }
@@ -97,31 +107,104 @@ impl Builder {
     pub(crate) fn end_tick(&mut self) {
         let mut at = 0;
         while let Some(&thread) = self.running.get(at) {
-            let state = &mut self.states[thread.index()];
-            if state.seen == self.ticks {
+            if self.states[thread.index()].seen == self.ticks {
                 at += 1;
-                continue;
+            } else {
+                self.idle(thread);
             }
-            state.running = false;
-            self.running.swap_remove(at);
-            self.write_tick();
-            self.write_change(thread, 0);
+        }
+        self.whole = self.end();
+    }
+
+    /// The thread, which was running, is idle from the open tick on.
+    fn idle(&mut self, thread: ThreadIx) {
+        let state = &mut self.states[thread.index()];
+        state.running = false;
+        let place = state.place;
+        self.running.swap_remove(place);
+        if let Some(moved) = self.running.get(place) {
+            self.states[moved.index()].place = place;
+        }
+        self.write_tick();
+        self.write_change(thread, 0);
+    }
+
+    /// Adds an event of another timeline, which must be one that can follow. Ticks end with the
+    /// next one or with [`Builder::end_replay`].
+    pub(crate) fn replay(&mut self, event: Event) {
+        match event {
+            Event::Tick { time_us } => {
+                self.tick_us = self.tick_us.max(time_us);
+                self.ticks += 1;
+                self.written = false;
+                self.whole = self.end();
+                self.write_tick();
+            }
+            Event::Run { thread, stack, weight } => self.run(thread, stack, weight),
+            Event::Idle { thread } if self.states[thread.index()].running => self.idle(thread),
+            Event::Idle { .. } => {}
         }
     }
 
-    /// The bytes written so far.
+    /// Ends the last tick that was replayed.
+    pub(crate) fn end_replay(&mut self) {
+        for thread in &self.running {
+            self.states[thread.index()].seen = self.ticks;
+        }
+        self.end_tick();
+    }
+
+    /// The bytes that are kept.
     pub(crate) fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.len() as u64).sum()
     }
 
+    /// How many bytes were forgotten.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Where the last whole tick ends.
+    pub(crate) fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// The bytes of whole ticks from `start` on, which must not be forgotten, in pieces.
+    pub(crate) fn pieces(&self, start: u64) -> impl Iterator<Item = &[u8]> {
+        let mut chunk_start = self.forgotten;
+        self.chunks.iter().filter_map(move |chunk| {
+            let offset = |at: u64| at.saturating_sub(chunk_start).min(chunk.len() as u64) as usize;
+            let piece = chunk.get(offset(start)..offset(self.whole))?;
+            chunk_start += chunk.len() as u64;
+            Some(piece).filter(|piece| !piece.is_empty())
+        })
+    }
+
+    /// Forgets all whole ticks. What is left can no longer be read as [`Builder::events`].
+    pub(crate) fn forget(&mut self) {
+        let open: Vec<u8> = {
+            let skipped = self.whole.saturating_sub(self.forgotten) as usize;
+            self.chunks.iter().flatten().skip(skipped).copied().collect()
+        };
+        self.forgotten = self.whole;
+        self.chunks.truncate(1);
+        if let Some(chunk) = self.chunks.first_mut() {
+            chunk.clear();
+        }
+        for byte in open {
+            self.write_byte(byte);
+        }
+    }
+
     /// The reading end.
     pub(crate) fn events(&self) -> Timeline<'_> {
-        Timeline {
-            chunks: &self.chunks,
-            at: 0,
-            states: vec![UNSEEN; self.states.len()],
-            time_us: 0,
-        }
+        Timeline { chunks: &self.chunks, at: 0, decoder: Decoder::new(self.states.len()) }
+    }
+
+    /// Where the next byte will stand.
+    fn end(&self) -> u64 {
+        let full = self.chunks.len().saturating_sub(1) as u64 * CHUNK as u64;
+        self.forgotten + full + self.chunks.last().map_or(0, |chunk| chunk.len() as u64)
     }
 
     fn write_tick(&mut self) {
@@ -139,19 +222,22 @@ impl Builder {
     fn write(&mut self, mut number: u64) {
         loop {
             let more = number > 0x7f;
-            let byte = (number as u8 & 0x7f) | u8::from(more) << 7;
-            match self.chunks.last_mut() {
-                Some(chunk) if chunk.len() < CHUNK => chunk.push(byte),
-                _ => {
-                    let mut chunk = Vec::with_capacity(CHUNK);
-                    chunk.push(byte);
-                    self.chunks.push(chunk);
-                }
-            }
+            self.write_byte((number as u8 & 0x7f) | u8::from(more) << 7);
             if !more {
                 return;
             }
             number >>= 7;
+        }
+    }
+
+    fn write_byte(&mut self, byte: u8) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(byte),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(byte);
+                self.chunks.push(chunk);
+            }
         }
     }
 }
@@ -180,6 +266,50 @@ pub enum Event {
     },
 }
 
+/// Turns the numbers of a timeline into events.
+#[derive(Clone, Debug)]
+pub(crate) struct Decoder {
+    /// Of each thread that is known: its stack and its weight.
+    threads: Vec<(StackId, u64)>,
+    time_us: u64,
+}
+
+impl Decoder {
+    pub(crate) fn new(threads: usize) -> Decoder {
+        Decoder { threads: vec![(StackId::ROOT, 1); threads], time_us: 0 }
+    }
+
+    /// There is one more thread.
+    pub(crate) fn add_thread(&mut self) {
+        self.threads.push((StackId::ROOT, 1));
+    }
+
+    /// The next event; `None` where `read` has no number for it, or it makes no sense: a thread
+    /// that is not known, a time past all bounds.
+    pub(crate) fn next(&mut self, mut read: impl FnMut() -> Option<u64>) -> Option<Event> {
+        let number = read()?;
+        if number & 1 == 0 {
+            let time_us = self.time_us.checked_add(number >> 1);
+            self.time_us = time_us.filter(|&time_us| time_us <= MAX_TIME_US)?;
+            return Some(Event::Tick { time_us: self.time_us });
+        }
+        let thread = ThreadIx(u32::try_from(number >> 3).ok()?);
+        let (mut stack, mut weight) = *self.threads.get(thread.index())?;
+        let change = number >> 1 & 3;
+        if change == 0 {
+            return Some(Event::Idle { thread });
+        }
+        if change & STACK != 0 {
+            stack = StackId(u32::try_from(read()?).ok()?);
+        }
+        if change & WEIGHT != 0 {
+            weight = read()?;
+        }
+        self.threads[thread.index()] = (stack, weight);
+        Some(Event::Run { thread, stack, weight })
+    }
+}
+
 /// Reads a recording's timeline from its start: see [`Event`].
 ///
 /// Ticks at which every thread was idle, as at the tick before, are left out. A thread may have
@@ -188,54 +318,38 @@ pub enum Event {
 pub struct Timeline<'a> {
     chunks: &'a [Vec<u8>],
     at: usize,
-    states: Vec<State>,
-    time_us: u64,
-}
-
-impl Timeline<'_> {
-    fn read(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let chunk = self.chunks.first()?;
-            let byte = *chunk.get(self.at)?;
-            self.at += 1;
-            if self.at == CHUNK {
-                self.at = 0;
-                self.chunks = &self.chunks[1..];
-            }
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        Some(number)
-    }
+    decoder: Decoder,
 }
 
 impl Iterator for Timeline<'_> {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        let number = self.read()?;
-        if number & 1 == 0 {
-            self.time_us += number >> 1;
-            return Some(Event::Tick { time_us: self.time_us });
-        }
-        let thread = ThreadIx((number >> 3) as u32);
-        let change = number >> 1 & 3;
-        if change == 0 {
-            return Some(Event::Idle { thread });
-        }
-        let mut state = *self.states.get(thread.index())?;
-        if change & STACK != 0 {
-            state.stack = StackId(self.read()? as u32);
-        }
-        if change & WEIGHT != 0 {
-            state.weight = self.read()?;
-        }
-        self.states[thread.index()] = state;
-        Some(Event::Run { thread, stack: state.stack, weight: state.weight })
+        let Timeline { chunks, at, decoder } = self;
+        let mut byte = || {
+            let byte = *chunks.first()?.get(*at)?;
+            *at += 1;
+            if *at == CHUNK {
+                *at = 0;
+                *chunks = &chunks[1..];
+            }
+            Some(byte)
+        };
+        decoder.next(|| read_number(&mut byte))
     }
+}
+
+/// Reads a number of up to 64 bits; `None` where it does not end.
+pub(crate) fn read_number(mut byte: impl FnMut() -> Option<u8>) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = byte()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

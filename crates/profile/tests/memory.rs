@@ -5,8 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use profile::{
-    FormatKind, FrameKey, Keep, Meta, Process, Recording, StackId, Style, Thread, ThreadIx,
-    WeightUnit,
+    Ending, FormatKind, FrameKey, Keep, Meta, Process, Recording, StackId, StreamWriter, Style,
+    Thread, ThreadIx, WeightUnit, restore,
 };
 
 struct Counting;
@@ -194,6 +194,95 @@ fn writers_stream() {
         println!("{kind}: {} bytes written, at most {peak} in memory", out.0);
         assert!(out.0 > 10 << 20);
         assert!(peak < bound, "{kind}: {peak}");
+    }
+}
+
+/// What is streamed out is not remembered, however long it goes on.
+#[test]
+fn a_stream_takes_no_memory() {
+    let (mut recording, threads, stacks) = recording(Keep::ALL, WeightUnit::Samples);
+    let mut stream = StreamWriter::new();
+    let mut out = Vec::new();
+    let mut written = 0;
+    // Once a second at 100 Hz.
+    let mut seconds = |recording: &mut Recording, range: std::ops::Range<u64>| {
+        for second in range {
+            sample(recording, &threads, &stacks, second * 100..(second + 1) * 100, || 1);
+            out.clear();
+            stream.update(recording, &mut out).unwrap();
+            recording.forget_samples();
+            written += out.len();
+        }
+    };
+    seconds(&mut recording, 0..10);
+    let (allocations, bytes) = (counted().allocations, counted().bytes);
+    seconds(&mut recording, 10..10_000);
+    let grown = counted().bytes - bytes;
+    let allocations = (counted().allocations - allocations) as f64 / 9_990.0;
+    let per_sample = written as f64 / recording.quality.samples as f64;
+    println!(
+        "{grown} bytes, {allocations:.1} allocations a second, {per_sample:.2} bytes a sample in the file"
+    );
+    assert_eq!(recording.quality.samples, 4_000_000);
+    assert!(grown < 64 << 10, "{grown} bytes");
+    assert!(per_sample < 5.0, "{per_sample}");
+}
+
+/// Only what will be written of it is remembered.
+#[test]
+fn restoring_takes_what_the_stacks_take() {
+    let (mut made, threads, stacks) = recording(Keep::ALL, WeightUnit::Samples);
+    sample(&mut made, &threads, &stacks, 0..500_000, || 1);
+    made.finish(0);
+    let mut file = Vec::new();
+    StreamWriter::new().finish(&made, &mut file).unwrap();
+    for (keep, bound) in [(Keep::default(), 4 << 20), (Keep::ALL, file.len() as isize + (6 << 20))]
+    {
+        let before = counted().bytes;
+        COUNTED.set(Counted { peak: before, ..counted() });
+        let restored = restore(&mut &file[..], keep).unwrap();
+        let peak = counted().peak - before;
+        println!("{peak} bytes for a file of {}", file.len());
+        assert_eq!(restored.ending, Ending::Complete);
+        assert_eq!(restored.recording.quality.samples, 2_000_000);
+        assert!(peak < bound, "{peak} bytes");
+    }
+}
+
+/// What a hostile file says about itself is not believed: memory is taken for what is there.
+#[test]
+fn restoring_takes_memory_in_proportion_to_the_file() {
+    let head = b"\x89PYSPY\r\n\x01\0\0\0".as_slice();
+    let chunk = |kind: u8, payload: &[u8]| {
+        let mut bytes = vec![kind];
+        bytes.extend((payload.len() as u32).to_le_bytes());
+        bytes.extend(payload);
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend(checksum.to_le_bytes());
+        bytes
+    };
+    let huge = [head, &[b'S', 0xff, 0xff, 0xff, 0xff, 1, 2, 3]].concat();
+    // As many and as small entries as possible.
+    let one_frame = chunk(b'F', &[7, 0, 0, 0, 0, 0, 0, 0]);
+    let deep = chunk(b'K', &[1, 0].repeat(1 << 20));
+    let stacks = [head, &one_frame, &deep].concat();
+    let one_process = chunk(b'P', &[3, 1, 0, 0]);
+    let threads = chunk(b'T', &[3, 0, 1, 0].repeat(1 << 19));
+    let threads = [head, &one_process, &threads].concat();
+    let one_thread = chunk(b'T', &[3, 0, 1, 0]);
+    // One tick, then the thread stops and runs and stops.
+    let events = [vec![0], [1, 3, 0].repeat(1 << 19)].concat();
+    let events = [head, &one_process, &one_thread, &chunk(b'L', &events)].concat();
+    for (what, bytes) in
+        [("length", huge), ("stacks", stacks), ("threads", threads), ("events", events)]
+    {
+        let before = counted().bytes;
+        COUNTED.set(Counted { peak: before, ..counted() });
+        let restored = restore(&mut &bytes[..], Keep::ALL).unwrap();
+        let peak = counted().peak - before;
+        println!("{what}: at most {peak} bytes for {}", bytes.len());
+        assert_eq!(restored.ending, Ending::Cut, "{what}");
+        assert!(peak < (64 << 10) + 100 * bytes.len() as isize, "{what}: {peak}");
     }
 }
 

@@ -125,7 +125,7 @@ impl<'a, W: Write> Trace<'a, W> {
         if let Some(last) = self.now
             && time - last > self.gap_us
         {
-            self.close_all(last + self.interval_us)?;
+            self.close_all(last.saturating_add(self.interval_us))?;
         }
         self.now = Some(time);
         Ok(())
@@ -225,7 +225,7 @@ impl<'a, W: Write> Trace<'a, W> {
         if let Some(last) = self.now {
             let end = self.recording.duration_ns() / 1000;
             let known = end > last && end - last <= self.gap_us;
-            self.close_all(if known { end } else { last + self.interval_us })?;
+            self.close_all(if known { end } else { last.saturating_add(self.interval_us) })?;
         }
         self.out.write_all(b"\n]\n")?;
         self.out.flush()

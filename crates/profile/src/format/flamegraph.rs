@@ -27,7 +27,7 @@ impl Format for Flamegraph {
         let mut out = BufWriter::new(out);
         let title = shorten(&escape(style.title(recording)), TITLE_CHARS);
         let subtitle = subtitle(recording);
-        let folded = recording.aggregate(style);
+        let folded = super::aggregate(recording, style)?;
         if folded.total() == 0 {
             write_empty(&title, &subtitle, &mut out)?;
             return out.flush();

@@ -3,6 +3,7 @@
 mod chrometrace;
 mod flamegraph;
 mod flamegraph_colors;
+mod pyspy;
 mod raw;
 mod speedscope;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use crate::{Recording, Style, Timeline};
+use crate::{Folded, Recording, Style, Timeline};
 
 /// A format: turns a recording into bytes.
 pub trait Format {
@@ -18,8 +19,8 @@ pub trait Format {
     ///
     /// # Errors
     ///
-    /// Those of `out`, and [`io::ErrorKind::InvalidInput`] if the format needs a timeline and the
-    /// recording has none.
+    /// Those of `out`, and [`io::ErrorKind::InvalidInput`] if the recording has forgotten its
+    /// samples, or the format needs a timeline and the recording has none.
     fn write(
         &self,
         recording: &Recording,
@@ -46,12 +47,20 @@ pub enum FormatKind {
     Speedscope,
     /// Trace events for `chrome://tracing` and <https://ui.perfetto.dev>.
     Chrometrace,
+    /// The recording with everything in it, from which the others can be made: see
+    /// [`restore`](crate::restore).
+    Pyspy,
 }
 
 impl FormatKind {
     /// All formats, in the order they are listed in.
-    pub const ALL: [FormatKind; 4] =
-        [FormatKind::Flamegraph, FormatKind::Raw, FormatKind::Speedscope, FormatKind::Chrometrace];
+    pub const ALL: [FormatKind; 5] = [
+        FormatKind::Flamegraph,
+        FormatKind::Raw,
+        FormatKind::Speedscope,
+        FormatKind::Chrometrace,
+        FormatKind::Pyspy,
+    ];
 
     /// The writer.
     pub fn format(self) -> &'static dyn Format {
@@ -60,6 +69,7 @@ impl FormatKind {
             FormatKind::Raw => &raw::Raw,
             FormatKind::Speedscope => &speedscope::Speedscope,
             FormatKind::Chrometrace => &chrometrace::Chrometrace,
+            FormatKind::Pyspy => &pyspy::Pyspy,
         }
     }
 
@@ -70,6 +80,7 @@ impl FormatKind {
             FormatKind::Raw => "raw",
             FormatKind::Speedscope => "speedscope",
             FormatKind::Chrometrace => "chrometrace",
+            FormatKind::Pyspy => "pyspy",
         }
     }
 
@@ -78,7 +89,7 @@ impl FormatKind {
     ///
     /// `.svg` is a flame graph; `.txt`, `.raw`, `.folded` and `.collapsed` are raw; `.trace`,
     /// `.chrometrace`, and these followed by `.json`, are a chrome trace; any other `.json` is
-    /// speedscope.
+    /// speedscope; `.pyspy` is the recording itself.
     pub fn from_file_name(name: &str) -> Option<FormatKind> {
         let name = name.rsplit(['/', '\\']).next()?.to_lowercase();
         let (stem, extension) = name.rsplit_once('.')?;
@@ -91,6 +102,7 @@ impl FormatKind {
                 FormatKind::Chrometrace
             }
             "json" => FormatKind::Speedscope,
+            "pyspy" => FormatKind::Pyspy,
             _ => return None,
         })
     }
@@ -123,6 +135,15 @@ impl FromStr for FormatKind {
         let found = FormatKind::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name));
         found.ok_or_else(|| UnknownFormat(name.to_string()))
     }
+}
+
+/// The stacks as they are shown, or the error that they are not all there.
+fn aggregate(recording: &Recording, style: &Style) -> io::Result<Folded> {
+    if recording.is_partial() {
+        let error = "the recording has forgotten its samples";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    Ok(recording.aggregate(style))
 }
 
 /// The timeline, or the error that there is none.
@@ -171,6 +192,7 @@ mod tests {
             ("a.trace.json", Some(FormatKind::Chrometrace)),
             ("a.chrometrace.json", Some(FormatKind::Chrometrace)),
             ("a.trace", Some(FormatKind::Chrometrace)),
+            ("run.pyspy", Some(FormatKind::Pyspy)),
             ("a.b/c", None),
             ("-", None),
             ("a.py", None),
@@ -188,6 +210,19 @@ mod tests {
             let mut out = Vec::new();
             let result = kind.format().write(&sample.recording, &Style::default(), &mut out);
             assert_eq!(result.is_err(), kind.format().needs_timeline(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn forgotten_samples_are_an_error() {
+        let mut sample = Sample::new(Keep::ALL);
+        sample.tick(&["f"]);
+        sample.recording.finish(0);
+        sample.recording.forget_samples();
+        for kind in FormatKind::ALL {
+            let mut out = Vec::new();
+            let result = kind.format().write(&sample.recording, &Style::default(), &mut out);
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidInput, "{kind}");
         }
     }
 

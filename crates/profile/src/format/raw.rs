@@ -11,7 +11,7 @@ pub(super) struct Raw;
 impl Format for Raw {
     fn write(&self, recording: &Recording, style: &Style, out: &mut dyn Write) -> io::Result<()> {
         let mut out = BufWriter::new(out);
-        let folded = recording.aggregate(style);
+        let folded = super::aggregate(recording, style)?;
         folded.try_for_each(|stack, weight| {
             for (index, &label) in stack.iter().enumerate() {
                 if index > 0 {

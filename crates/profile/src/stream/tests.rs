@@ -142,8 +142,11 @@ fn what_is_not_kept_is_not_needed() {
     assert!(!raw(&recording).is_empty() && raw(&restored) == raw(&recording));
 }
 
+/// A time, and what each thread ran then with which weight.
+type Moment = (u64, Vec<Option<(StackId, u64)>>);
+
 /// The state of each thread at each tick.
-fn history(recording: &Recording) -> Vec<(u64, Vec<Option<(StackId, u64)>>)> {
+fn history(recording: &Recording) -> Vec<Moment> {
     let mut found = Vec::new();
     let mut now = vec![None; recording.threads().len()];
     for event in recording.timeline().unwrap() {

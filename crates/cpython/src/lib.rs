@@ -12,7 +12,9 @@ pub mod frames;
 pub mod layout;
 pub mod linetable;
 pub mod object;
+pub mod still;
 pub mod threads;
+pub mod type_names;
 pub mod value;
 pub mod version;
 

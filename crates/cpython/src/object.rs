@@ -37,8 +37,18 @@ pub mod flags {
     pub const MANAGED_DICT: u64 = 1 << 4;
     /// Created by a class statement.
     pub const HEAPTYPE: u64 = 1 << 9;
+    /// A subclass of Python 2's int (2.6 and later).
+    pub const INT_SUBCLASS: u64 = 1 << 23;
+    /// A subclass of int, or of Python 2's long (2.6 and later).
+    pub const LONG_SUBCLASS: u64 = 1 << 24;
+    /// A subclass of bytes, or of Python 2's str (2.6 and later).
+    pub const BYTES_SUBCLASS: u64 = 1 << 27;
+    /// A subclass of str, or of Python 2's unicode (2.6 and later).
+    pub const UNICODE_SUBCLASS: u64 = 1 << 28;
     /// A subclass of dict (2.6 and later).
     pub const DICT_SUBCLASS: u64 = 1 << 29;
+    /// A subclass of type (2.6 and later).
+    pub const TYPE_SUBCLASS: u64 = 1 << 31;
 }
 
 impl Objects<'_> {
@@ -74,12 +84,22 @@ impl Objects<'_> {
                 other => other,
             };
         }
-        let name = self.type_name(self.type_of(object)?)?;
-        if name == "unicode" {
+        if self.is_a(object, flags::UNICODE_SUBCLASS, &["unicode"])? {
             self.old_unicode(object, limit)
         } else {
             self.bytes_text(object, limit)
         }
+    }
+
+    /// Whether an object's type has one of `flags`, or before 2.6, when there were none,
+    /// one of these `names`.
+    pub fn is_a(&self, object: u64, flags: u64, names: &[&str]) -> Result<bool> {
+        let type_ = self.type_of(object)?;
+        if self.layout.version.at_least(2, 6) {
+            return Ok(self.type_flags(type_)? & flags != 0);
+        }
+        let name = self.type_name(type_)?;
+        Ok(names.contains(&name.as_str()))
     }
 
     fn length(&self, object: u64, offset: u32) -> Result<usize> {
@@ -149,22 +169,18 @@ impl Objects<'_> {
 
     /// An int that fits into 64 bits: thread identifiers are such.
     pub fn small_int(&self, object: u64) -> Result<i64> {
-        let name = self.type_name(self.type_of(object)?)?;
         let layout = &self.layout.object;
-        let version = self.layout.version;
-        if version.major == 2 {
-            if name == "int" || name == "bool" {
-                // PyIntObject.ob_ival, a C long.
-                let raw = self.memory.bytes(
-                    object.wrapping_add(u64::from(layout.int_digits)),
-                    self.layout.arch.word(),
-                )?;
-                return self.layout.arch.ssize(&raw, 0).ok_or(BadObject::Unexpected("an int"));
-            }
-            if name != "long" {
-                return Err(BadObject::Unexpected("an int"));
-            }
-        } else if name != "int" && name != "bool" {
+        if self.layout.version.major == 2
+            && self.is_a(object, flags::INT_SUBCLASS, &["int", "bool"])?
+        {
+            // PyIntObject.ob_ival, a C long.
+            let raw = self.memory.bytes(
+                object.wrapping_add(u64::from(layout.int_digits)),
+                self.layout.arch.word(),
+            )?;
+            return self.layout.arch.ssize(&raw, 0).ok_or(BadObject::Unexpected("an int"));
+        }
+        if !self.is_a(object, flags::LONG_SUBCLASS, &["long"])? {
             return Err(BadObject::Unexpected("an int"));
         }
         self.long(object)

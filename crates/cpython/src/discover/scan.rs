@@ -2,7 +2,7 @@
 
 use super::Landscape;
 use crate::layout::Layout;
-use crate::object::Objects;
+use crate::object::{Objects, flags};
 use remote::{Batch, Mapping, Memory, Module};
 
 /// No more than this is read of one module's variables.
@@ -118,11 +118,12 @@ pub fn interpreters_head(landscape: Landscape, module: &Module, layout: &Layout)
 fn has_modules(memory: &dyn Memory, layout: &Layout, interpreter: u64) -> bool {
     let objects = Objects { memory, layout };
     let Some(offset) = layout.interpreter.modules else { return true };
-    let name = objects
-        .field(interpreter, offset)
-        .and_then(|modules| objects.type_of(modules))
-        .and_then(|type_| objects.type_name(type_));
-    name.is_ok_and(|name| name == "dict")
+    let Ok(modules) = objects.field(interpreter, offset) else { return false };
+    match objects.type_of(modules).and_then(|type_| objects.type_name(type_)) {
+        Ok(name) => name == "dict",
+        // A core file need not have the constants of a binary.
+        Err(_) => objects.is_a(modules, flags::DICT_SUBCLASS, &["dict"]) == Ok(true),
+    }
 }
 
 fn writable(mappings: &[Mapping], address: u64) -> bool {

@@ -82,6 +82,20 @@ pub fn thread_states(
     Ok(())
 }
 
+/// The thread state that holds the GIL at `gil` (3.12 and later), of which `read` gives
+/// the number of so many bytes at an address.
+pub fn gil_holder(
+    layout: &Layout,
+    gil: u64,
+    read: impl Fn(u64, usize) -> Option<u64>,
+) -> Option<u64> {
+    let (holder, locked) = layout.gil?;
+    if read(gil.wrapping_add(u64::from(locked)), 4)? != 1 {
+        return None;
+    }
+    read(gil.wrapping_add(u64::from(holder)), layout.arch.word()).filter(|holder| *holder != 0)
+}
+
 /// The names of the threads that `threading` of this interpreter knows, by the identifier
 /// that `threading.get_ident()` gives (the pthread id). Empty where `threading` has not
 /// been imported.

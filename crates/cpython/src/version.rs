@@ -16,6 +16,9 @@ pub struct Version {
 }
 
 impl Version {
+    /// The patch level where it is not known: higher than any.
+    pub const SOME_PATCH: u8 = 99;
+
     /// A final release.
     pub const fn new(major: u8, minor: u8, patch: u8) -> Version {
         Version { major, minor, patch, release: 0xf0 }
@@ -37,6 +40,8 @@ impl Version {
     pub fn from_banner(text: &str) -> Option<Version> {
         let (number, rest) = text.split_once(" (")?;
         let (build, compiler) = rest.split_once(')')?;
+        // conda: `3.9.6 | packaged by conda-forge | (default, ...`
+        let number = number.split_once(" |").map_or(number, |(number, _)| number);
         if build.len() < 5 || !compiler.trim_start_matches([' ', '\n']).starts_with('[') {
             return None;
         }
@@ -78,6 +83,9 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.patch == Version::SOME_PATCH {
+            return write!(f, "{}.{}", self.major, self.minor);
+        }
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
         match (self.release >> 4, self.release & 0xf) {
             (0xa, serial) => write!(f, "a{serial}"),
@@ -97,6 +105,9 @@ mod tests {
         let banner = "3.8.18 (default, May  9 2026, 07:35:25) \n[GCC 12.2.0]";
         assert_eq!(Version::from_banner(banner), Some(Version::new(3, 8, 18)));
         assert_eq!(Version::from_banner("3.8.18 (default)"), None);
+        let conda =
+            "3.9.6 | packaged by conda-forge | (default, Jul 11 2021, 03:39:48) \n[GCC 9.3.0]";
+        assert_eq!(Version::from_banner(conda), Some(Version::new(3, 9, 6)));
         assert_eq!(Version::from_banner("1.2.11 (zlib build of something) [x]"), None);
         let rc = Version::from_hex(0x030f00c2).expect("rc");
         assert_eq!(rc.to_string(), "3.15.0rc2");

@@ -198,6 +198,18 @@ pub struct DumpArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with = "pid")]
     pub core: Option<PathBuf>,
 
+    /// The program that the core file is of, if it is not where it was
+    #[arg(long, value_name = "FILE", requires = "core")]
+    pub executable: Option<PathBuf>,
+
+    /// A folder with libraries of the core file, before all others; may be given several times
+    #[arg(long, value_name = "FOLDER", requires = "core")]
+    pub lib_path: Vec<PathBuf>,
+
+    /// A copy of the root folder of the machine that the core file is from
+    #[arg(long, value_name = "FOLDER", requires = "core")]
+    pub sysroot: Option<PathBuf>,
+
     /// Show local variables, more of them when given twice
     #[arg(short, long, action = ArgAction::Count)]
     pub locals: u8,

@@ -25,6 +25,8 @@ pub enum Error {
     Unsupported(i32, String, Trail),
     /// The process ended while we looked.
     Ended(i32),
+    /// A core file that cannot be read, or has no Python in it.
+    Core(PathBuf, String),
     /// A file cannot be written.
     Output(PathBuf, std::io::Error),
     /// A program cannot be started.
@@ -111,6 +113,7 @@ impl fmt::Display for Error {
                 f,
                 "process {pid}: {message}\nSupported are CPython 2.3 to 2.7, 3.3 and later.\nWhat was tried:\n{trail}"
             ),
+            Error::Core(path, why) => write!(f, "core file {}: {why}", path.display()),
             Error::Ended(pid) => write!(f, "process {pid} has ended"),
             Error::Output(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Error::Spawn(program, error) => {

@@ -1,6 +1,5 @@
 //! Source files of the target, and the short names they are shown by.
 
-use remote::os::Process;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,16 +12,16 @@ pub struct ShortNames {
 
 impl ShortNames {
     /// `path` without the folders above its topmost package: a folder counts as a
-    /// package when it holds an `__init__.py` in the target's file system.
-    pub fn short<'a>(&'a mut self, process: &Process, path: &str) -> &'a str {
+    /// package when it holds an `__init__.py` in the target's file system, which begins at `root`.
+    pub fn short<'a>(&'a mut self, root: &Path, path: &str) -> &'a str {
         if !self.known.contains_key(path) {
-            let short = self.shorten(process, path);
+            let short = self.shorten(root, path);
             self.known.insert(path.to_owned(), short);
         }
         self.known.get(path).map_or("", String::as_str)
     }
 
-    fn shorten(&mut self, process: &Process, path: &str) -> String {
+    fn shorten(&mut self, root: &Path, path: &str) -> String {
         let whole = Path::new(path);
         // `<frozen importlib._bootstrap>`, `<string>` and relative paths stay as they are
         // up to their last part.
@@ -30,7 +29,7 @@ impl ShortNames {
             return path.to_owned();
         }
         let mut start = whole.parent();
-        while let Some(folder) = start.filter(|folder| self.is_package(process, folder)) {
+        while let Some(folder) = start.filter(|folder| self.is_package(root, folder)) {
             start = folder.parent();
         }
         let parts = start.map_or(0, |folder| folder.components().count());
@@ -38,7 +37,7 @@ impl ShortNames {
         rest.to_string_lossy().into_owned()
     }
 
-    fn is_package(&mut self, process: &Process, folder: &Path) -> bool {
+    fn is_package(&mut self, root: &Path, folder: &Path) -> bool {
         let plain =
             folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir);
         if !plain || folder.parent().is_none() {
@@ -48,7 +47,8 @@ impl ShortNames {
             return *known;
         }
         let init = folder.join("__init__.py");
-        let found = process.path_here(&init.to_string_lossy()).is_file();
+        let inside = init.strip_prefix("/").unwrap_or(&init);
+        let found = root.join(inside).is_file();
         self.packages.insert(folder.to_owned(), found);
         found
     }
@@ -66,14 +66,14 @@ mod tests {
         for folder in [&package, &root.path().join("app/pkg")] {
             std::fs::write(folder.join("__init__.py"), "").expect("a file");
         }
-        let process = Process::open(std::process::id() as i32).expect("ourselves");
+        let root_of_all = Path::new("/");
         let mut names = ShortNames::default();
         let file = package.join("mod.py");
-        assert_eq!(names.short(&process, &file.to_string_lossy()), "pkg/sub/mod.py");
+        assert_eq!(names.short(root_of_all, &file.to_string_lossy()), "pkg/sub/mod.py");
         let top = root.path().join("app/main.py");
-        assert_eq!(names.short(&process, &top.to_string_lossy()), "main.py");
-        assert_eq!(names.short(&process, "<string>"), "<string>");
-        assert_eq!(names.short(&process, "rel/mod.py"), "mod.py");
-        assert_eq!(names.short(&process, ""), "");
+        assert_eq!(names.short(root_of_all, &top.to_string_lossy()), "main.py");
+        assert_eq!(names.short(root_of_all, "<string>"), "<string>");
+        assert_eq!(names.short(root_of_all, "rel/mod.py"), "mod.py");
+        assert_eq!(names.short(root_of_all, ""), "");
     }
 }

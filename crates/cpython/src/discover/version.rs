@@ -40,7 +40,7 @@ fn of_name(name: &str) -> Option<Version> {
         .contains('.')
         .then(|| Version::from_number(number))
         .flatten()
-        .map(|version| Version { patch: 99, ..version })
+        .map(|version| Version { patch: Version::SOME_PATCH, ..version })
 }
 
 /// Variables larger than this are not searched for a banner.
@@ -53,8 +53,10 @@ fn banner(memory: &dyn Memory, module: &Module) -> Option<Version> {
         let Ok(bytes) = memory.bytes(start, length) else { continue };
         // `3.8.18 (default, ...`: found by the parenthesis, checked by its shape.
         for (at, _) in bytes.windows(2).enumerate().filter(|(_, pair)| pair == b" (") {
-            let from =
-                bytes[..at].iter().rev().take(12).take_while(|byte| is_number(**byte)).count();
+            let packager = packager(&bytes[..at]);
+            let front = &bytes[..at - packager];
+            let number = front.iter().rev().take(12).take_while(|byte| is_number(**byte)).count();
+            let from = packager + number;
             let text = &bytes[at - from..bytes.len().min(at + 200)];
             let until = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
             let before = (at - from).checked_sub(1).map(|i| bytes[i]);
@@ -68,6 +70,15 @@ fn banner(memory: &dyn Memory, module: &Module) -> Option<Version> {
         }
     }
     found
+}
+
+/// How much of the end of a banner's beginning names a packager: ` | packaged by X |`.
+fn packager(front: &[u8]) -> usize {
+    if !front.ends_with(b" |") {
+        return 0;
+    }
+    let part = &front[front.len().saturating_sub(100)..front.len() - 2];
+    part.windows(2).rposition(|pair| pair == b" |").map_or(0, |at| part.len() - at + 2)
 }
 
 fn is_number(byte: u8) -> bool {

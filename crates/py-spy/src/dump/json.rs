@@ -2,6 +2,7 @@
 
 use super::snapshot::Snapshot;
 use cpython::value::{ArgumentKind, Kind, Storage, Value, Variable};
+use remote::core::Signal;
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
@@ -17,6 +18,34 @@ struct ThreadJson<'a> {
     owns_gil: bool,
     frames: Vec<FrameJson<'a>>,
     process_info: Option<()>,
+    /// What ended the process of a core file, for the thread that it came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<SignalJson>,
+}
+
+#[derive(Serialize)]
+struct SignalJson {
+    number: i32,
+    name: String,
+    /// `si_code`, and what it means.
+    code: i32,
+    reason: Option<&'static str>,
+    address: Option<u64>,
+    /// The process that sent it.
+    sender_pid: Option<i32>,
+}
+
+impl SignalJson {
+    fn new(signal: &Signal) -> SignalJson {
+        SignalJson {
+            number: signal.number,
+            name: signal.name(),
+            code: signal.code,
+            reason: signal.reason(),
+            address: signal.address,
+            sender_pid: signal.sender.map(|(pid, _)| pid),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -79,6 +108,7 @@ impl LocalJson<'_> {
 pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
     let mut threads = Vec::new();
     for snapshot in snapshots {
+        let signal = snapshot.core.as_ref().and_then(|core| core.signal.as_ref());
         for thread in &snapshot.threads {
             threads.push(ThreadJson {
                 pid: snapshot.pid,
@@ -106,6 +136,7 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
                     })
                     .collect(),
                 process_info: None,
+                signal: thread.crashed.then_some(signal).flatten().map(SignalJson::new),
             });
         }
     }

@@ -1,5 +1,6 @@
 //! `dump`: the stack of every thread, once.
 
+mod core;
 mod json;
 mod snapshot;
 mod text;
@@ -13,7 +14,6 @@ use std::io::Write;
 /// Runs the command.
 pub fn run(args: &DumpArgs) -> Result<u8, Error> {
     for (asked, what) in [
-        (args.core.is_some(), "reading core files (--core)"),
         (args.subprocesses, "child processes (--subprocesses)"),
         (args.native, "native stacks (--native)"),
     ] {
@@ -24,6 +24,9 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
     let request = Request { policy: args.pausing.policy(), locals: args.locals };
     let mut snapshots = Vec::new();
     let mut failures = Vec::new();
+    if let Some(core) = &args.core {
+        snapshots.push(core::take(core, args)?);
+    }
     for pid in &args.pid {
         match Snapshot::take(*pid, request) {
             Ok(snapshot) => snapshots.push(snapshot),

@@ -5,8 +5,10 @@ use crate::error::Error;
 use crate::sampler::{Call, Look, Options, Policy, Sampler, Scene};
 use crate::source::ShortNames;
 use crate::target::Target;
+use cpython::CodeInfo;
 use cpython::linetable::Position;
 use cpython::value::{Budget, Variable};
+use remote::core::Signal;
 use remote::os::clock;
 use std::collections::HashMap;
 
@@ -25,8 +27,21 @@ pub struct Snapshot {
     pub notes: Vec<String>,
     /// How many characters of a value are shown.
     pub chars: usize,
-    /// Its threads, oldest first.
+    /// The core file that this was read from, and what ended the process.
+    pub core: Option<CoreView>,
+    /// Its threads, oldest first; of a core file, the one that crashed before all others.
     pub threads: Vec<ThreadView>,
+}
+
+/// The core file that a process left.
+#[derive(Debug)]
+pub struct CoreView {
+    /// Its path.
+    pub file: String,
+    /// What ended the process; `None` if it was alive.
+    pub signal: Option<Signal>,
+    /// The thread that the signal was for.
+    pub tid: i32,
 }
 
 /// One thread.
@@ -42,6 +57,8 @@ pub struct ThreadView {
     pub active: bool,
     /// It holds the GIL.
     pub gil: bool,
+    /// The signal that ended the process was for it.
+    pub crashed: bool,
     /// Innermost first.
     pub frames: Vec<FrameView>,
 }
@@ -127,7 +144,7 @@ impl Snapshot {
         }
         let chars = budget.map_or(0, |budget| budget.chars);
         let threads = threads(&sampler, look);
-        Ok(Snapshot { pid, command, version, executable, notes, chars, threads })
+        Ok(Snapshot { pid, command, version, executable, notes, chars, core: None, threads })
     }
 }
 
@@ -176,6 +193,7 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
             name: entry.name.clone(),
             active: sample.is_some_and(|sample| sample.active),
             gil: sample.is_some_and(|sample| sample.gil),
+            crashed: false,
             frames,
         });
     }
@@ -183,21 +201,32 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
 }
 
 fn frame(sampler: &Sampler, call: Call, names: &mut ShortNames) -> FrameView {
-    let Some(code) = sampler.code(call.code) else {
-        return FrameView {
+    let Some(code) = sampler.code(call.code) else { return FrameView::unknown() };
+    let Target { process, runtime } = &sampler.target;
+    let short = names.short(&process.root(), &code.filename);
+    FrameView::new(code, code.position(&runtime.layout, call.lasti), short)
+}
+
+impl FrameView {
+    /// Of a frame that runs `code`.
+    pub fn new(code: &CodeInfo, position: Position, short_filename: &str) -> FrameView {
+        FrameView {
+            name: code.name.clone(),
+            filename: code.filename.clone(),
+            short_filename: short_filename.to_owned(),
+            position,
+            locals: None,
+        }
+    }
+
+    /// Of a frame whose code cannot be read.
+    pub fn unknown() -> FrameView {
+        FrameView {
             name: "<unknown>".into(),
             filename: String::new(),
             short_filename: String::new(),
             position: Position::default(),
             locals: None,
-        };
-    };
-    let process = &sampler.target.process;
-    FrameView {
-        name: code.name.clone(),
-        filename: code.filename.clone(),
-        short_filename: names.short(process, &code.filename).to_owned(),
-        position: code.position(&sampler.target.runtime.layout, call.lasti),
-        locals: None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A snapshot as text for a person.
 
-use super::snapshot::{FrameView, Snapshot, ThreadView};
+use super::snapshot::{CoreView, FrameView, Snapshot, ThreadView};
 use anstyle::{AnsiColor, Style};
 use cpython::value::{Kind, Variable};
 use profile::printable;
@@ -24,6 +24,9 @@ pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> 
         snapshot.version,
         printable(&snapshot.executable)
     )?;
+    if let Some(core) = &snapshot.core {
+        write_core(core, out)?;
+    }
     for note in &snapshot.notes {
         writeln!(out, "Note: {}", printable(note))?;
     }
@@ -33,6 +36,24 @@ pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> 
         write_thread(thread, style, out)?;
     }
     Ok(())
+}
+
+fn write_core(core: &CoreView, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "Core file {}: ", printable(&core.file))?;
+    let Some(signal) = core.signal else {
+        return writeln!(out, "written while the process was alive, no signal ended it");
+    };
+    write!(out, "{ACTIVE}{}{ACTIVE:#}", signal.name())?;
+    if let Some(address) = signal.address {
+        write!(out, " at address {STRONG}{address:#x}{STRONG:#}")?;
+    }
+    if let Some(reason) = signal.reason() {
+        write!(out, " ({reason})")?;
+    }
+    if let Some((pid, user)) = signal.sender {
+        write!(out, " sent by process {pid} (user {user})")?;
+    }
+    writeln!(out, " in thread {}", core.tid)
 }
 
 /// How frames are shown.
@@ -54,7 +75,8 @@ fn write_thread(thread: &ThreadView, style: FrameStyle, out: &mut dyn Write) -> 
         (false, true) => (ACTIVE, "idle+gil"),
         (false, false) => (FAINT, "idle"),
     };
-    write!(out, "Thread {STRONG}{id}{STRONG:#} ({colour}{status}{colour:#})")?;
+    let crashed = if thread.crashed { ", crashed" } else { "" };
+    write!(out, "Thread {STRONG}{id}{STRONG:#} ({colour}{status}{crashed}{colour:#})")?;
     match &thread.name {
         Some(name) => writeln!(out, ": \"{}\"", printable(name))?,
         None => writeln!(out)?,

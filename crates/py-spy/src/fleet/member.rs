@@ -146,7 +146,7 @@ impl Member {
         if let Some(folded) = filter.fold(recording, &code.filename) {
             return folded;
         }
-        let short = self.names.short(&self.sampler.target.process, &code.filename);
+        let short = self.names.short(&self.sampler.target.process.root(), &code.filename);
         FrameKey {
             name: recording.intern_string(&code.name),
             file: recording.intern_string(&code.filename),

@@ -123,6 +123,18 @@ impl Codes {
         }
     }
 
+    /// What `frame` of a target that does not move stands for; `None` where its code
+    /// object cannot be read.
+    pub fn at_rest(&mut self, objects: Objects, frame: &RawFrame) -> Option<Call> {
+        if !self.places.contains_key(&frame.code) && !self.load(objects, frame.code) {
+            return None;
+        }
+        match self.resolve(objects.memory, objects.layout, frame, &Batch::default()) {
+            Resolved::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+
     /// Reads the code object at `address`, which must be held alive by a frame of a
     /// thread that stands still. False if there is none.
     pub fn load(&mut self, objects: Objects, address: u64) -> bool {

@@ -20,7 +20,7 @@ mod recall;
 mod roster;
 mod trie;
 
-pub use codes::CodeId;
+pub use codes::{CodeId, Codes};
 pub use inspect::{Look, Scene, Seen};
 pub use roster::{Entry, Roster};
 pub use trie::{Call, NodeId};
@@ -29,7 +29,6 @@ use crate::error::Error;
 use crate::target::Target;
 use activity::Activity;
 use capture::{Capture, Captured};
-use codes::Codes;
 use cpython::CodeInfo;
 use cpython::threads::ThreadState;
 use judge::First;

@@ -253,15 +253,8 @@ impl Roster {
                 look.generation =
                     generation.map(|now| now.wrapping_add(look.generation.unwrap_or(0)));
             }
-            if let (Some(gil), Some((holder, locked))) = (interpreter.gil, layout.gil) {
-                let locked = batch.get(gil.wrapping_add(u64::from(locked)), 4);
-                let locked = locked.and_then(|bytes| arch.i32(bytes, 0));
-                if locked == Some(1)
-                    && let Some(holder) = ptr(gil.wrapping_add(u64::from(holder)))
-                {
-                    holders.push(holder);
-                }
-            }
+            let read = |at: u64, size| arch.uint(batch.get(at, size)?, 0, size);
+            holders.extend(interpreter.gil.and_then(|gil| threads::gil_holder(layout, gil, read)));
         }
         holders.retain(|holder| *holder != 0);
         look

@@ -10,7 +10,10 @@ pub mod interpreters;
 pub mod process;
 pub mod target;
 
-pub use dump::{Dump, Frame, Local, Thread, assert_true, dump_json, dump_text, try_dump_json};
+pub use dump::{
+    Dump, Frame, Local, Thread, TrueThread, assert_true, compare, dump_json, dump_text,
+    try_dump_json,
+};
 pub use hosts::{hosts, start_host};
 pub use interpreters::{Interpreter, for_each, interpreter, interpreters, newest, one_per_version};
 pub use process::{

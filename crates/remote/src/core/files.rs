@@ -3,7 +3,7 @@
 use super::image::CoreMemory;
 use super::notes::FileRange;
 use super::source::Source;
-use crate::elf;
+use crate::{Arch, elf};
 use std::path::{Path, PathBuf};
 
 /// Where to look for the files that a process had mapped.
@@ -98,7 +98,7 @@ pub fn find(
 
 /// What the core knows of a file.
 struct Wanted {
-    /// Its first page, or nothing.
+    /// What its first page begins with, or nothing.
     page: Vec<u8>,
     build_id: Option<Vec<u8>>,
     /// How far it was mapped.
@@ -114,6 +114,10 @@ impl Wanted {
         if let Some(first) = ranges.iter().find(|range| range.offset == 0) {
             let mut page = vec![0; PAGE];
             if memory.read_own(first.start, &mut page) {
+                if memory.is_writable(first.start) {
+                    // The loader may have changed what is behind the headers.
+                    page.truncate(headers_length(&page));
+                }
                 wanted.page = page;
                 wanted.build_id = elf::build_id_in_memory(first.start, |address, bytes| {
                     memory.read_own(address, bytes)
@@ -122,6 +126,14 @@ impl Wanted {
         }
         wanted
     }
+}
+
+/// The length of the ELF header and the table of segments behind it (e_phoff 32,
+/// e_phentsize 54, e_phnum 56), as far as they are in this first page.
+fn headers_length(page: &[u8]) -> usize {
+    let field = |offset, size| Arch::LE64.uint(page, offset, size).unwrap_or(0);
+    let end = field(32, 8).saturating_add(field(54, 2) * field(56, 2));
+    usize::try_from(end).unwrap_or(PAGE).clamp(64, PAGE)
 }
 
 /// `None` for a file that is neither executable nor library.
@@ -221,8 +233,8 @@ fn compare(candidate: &Path, wanted: &Wanted) -> Likeness {
     }
     match &wanted.page {
         nothing if nothing.is_empty() => Likeness::Unknown,
-        same if *same == page => Likeness::Same,
-        _ => Likeness::Other("its first page differs".to_owned()),
+        same if page.starts_with(same) => Likeness::Same,
+        _ => Likeness::Other("it begins with something else".to_owned()),
     }
 }
 

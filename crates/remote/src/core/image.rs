@@ -100,6 +100,11 @@ impl CoreMemory {
         true
     }
 
+    /// Whether the process could write there.
+    pub fn is_writable(&self, address: u64) -> bool {
+        self.segment(address).is_some_and(|segment| segment.flags & WRITE != 0)
+    }
+
     fn segment(&self, address: u64) -> Option<&Segment> {
         let at = self.segments.partition_point(|segment| segment.start <= address);
         let segment = self.segments.get(at.checked_sub(1)?)?;

@@ -13,6 +13,7 @@
 //! off, damaged or made by somebody hostile. Every number that comes from them is
 //! checked before it is used, and nothing is read that is not asked for.
 
+mod arguments;
 mod files;
 mod header;
 mod image;

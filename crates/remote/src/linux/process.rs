@@ -136,7 +136,12 @@ impl Process {
     /// A path of the target's, as we can open it: through its root directory, so that
     /// containers and chroots resolve.
     pub fn path_here(&self, path: &str) -> PathBuf {
-        self.proc_dir.join("root").join(path.trim_start_matches('/'))
+        self.root().join(path.trim_start_matches('/'))
+    }
+
+    /// The target's root directory, as we can open it.
+    pub fn root(&self) -> PathBuf {
+        self.proc_dir.join("root")
     }
 
     /// False once the process has ended or its id was given to another.

@@ -1,0 +1,311 @@
+//! `dump --core`: the same of a process that is no more.
+
+use super::snapshot::{CoreView, FrameView, Snapshot, ThreadView};
+use super::values;
+use crate::cli::DumpArgs;
+use crate::error::Error;
+use crate::sampler::{Call, Codes};
+use crate::source::ShortNames;
+use cpython::discover::{self, Landscape, NotFound};
+use cpython::still::{self, Stack};
+use cpython::threads::{self, ThreadState};
+use cpython::type_names::TypeNames;
+use cpython::value::Budget;
+use cpython::{Objects, Runtime};
+use remote::Memory;
+use remote::core::{Core, CoreThread, Lookup, MappedFile};
+use remote::pthread::PthreadIds;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// More missing files than this are counted, not named.
+const MAX_NAMED: usize = 4;
+
+/// Reads the core file at `path`.
+pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
+    let lookup = Lookup {
+        executable: args.executable.clone(),
+        lib_paths: args.lib_path.clone(),
+        sysroot: args.sysroot.clone(),
+    };
+    let fail = |why: String| Error::Core(path.to_owned(), why);
+    let core = Core::open(path, &lookup).map_err(|error| fail(error.to_string()))?;
+    let mut notes = notes(&core, &lookup);
+    let landscape =
+        Landscape { memory: &core.memory, modules: &core.modules, mappings: &core.mappings };
+    let runtime = discover::find(landscape).map_err(|missing| fail(no_python(missing, &notes)))?;
+    log::debug!("CPython {} in {} ({})", runtime.layout.version, runtime.module, runtime.how);
+    let budget = (args.locals > 0).then(|| Budget::level(usize::from(args.locals)));
+    let root = args.sysroot.as_deref().unwrap_or(Path::new("/"));
+    let reader = Reader { core: &core, runtime: &runtime };
+    let threads = reader.threads(budget, root, &mut notes);
+    if args.json {
+        for note in &notes {
+            eprintln!("py-spy> {}", profile::printable(note));
+        }
+    }
+    let arguments = core.arguments();
+    Ok(Snapshot {
+        pid: core.process.pid,
+        command: match arguments.is_empty() {
+            true => core.process.command.clone(),
+            false => arguments.join(" "),
+        },
+        version: runtime.layout.version.to_string(),
+        executable: core.executable().unwrap_or(&core.process.name).to_owned(),
+        notes,
+        chars: budget.map_or(0, |budget| budget.chars),
+        core: Some(CoreView {
+            file: path.to_string_lossy().into_owned(),
+            signal: core.signal,
+            tid: core.threads.first().map_or(0, |thread| thread.tid),
+        }),
+        threads,
+    })
+}
+
+/// What is missing, and what it would have given.
+fn notes(core: &Core, lookup: &Lookup) -> Vec<String> {
+    let mut notes = Vec::new();
+    if core.cut > 0 {
+        notes.push(format!(
+            "the core file was cut off, {} bytes are missing at its end: what was there cannot be shown",
+            core.cut
+        ));
+    }
+    let given = |path: &Path| lookup.executable.as_deref() == Some(path);
+    for file in &core.files {
+        let here = file.verdict.usable().is_some();
+        for (other, why) in file.rejected.iter().filter(|(other, _)| !here || given(other)) {
+            notes.push(format!(
+                "{} is not the {} that was mapped ({why}): it is not used",
+                other.display(),
+                file.path,
+            ));
+        }
+    }
+    if let Some(given) = &lookup.executable
+        && !core.files.iter().any(|file| {
+            let rejected = file.rejected.iter().any(|(other, _)| other == given);
+            rejected || file.verdict.usable() == Some(given)
+        })
+    {
+        notes.push(format!("{} cannot be read, or is no executable", given.display()));
+    }
+    let missing: Vec<&MappedFile> =
+        core.files.iter().filter(|file| file.verdict.usable().is_none()).collect();
+    if !missing.is_empty() {
+        let mut names: Vec<&str> = missing.iter().map(|file| file.path.as_str()).collect();
+        // Those that matter most.
+        names.sort_by_key(|name| !name.contains("python"));
+        let more = names.len().saturating_sub(MAX_NAMED);
+        names.truncate(MAX_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        notes.push(format!(
+            "not here (--executable, --lib-path, --sysroot): {}{more}; constants and symbols in them cannot be shown",
+            names.join(", ")
+        ));
+    }
+    notes
+}
+
+fn no_python(missing: NotFound, notes: &[String]) -> String {
+    let (what, trail) = match missing {
+        NotFound::NoPython(trail) => ("it does not seem to be of a Python program".into(), trail),
+        NotFound::NotRunning(trail) => (
+            "there was a CPython in it whose interpreter was not running, or is not in the file"
+                .into(),
+            trail,
+        ),
+        NotFound::Unsupported(message, trail) => (message, trail),
+    };
+    let notes: String = notes.iter().map(|note| format!("\n - {note}")).collect();
+    format!("{what}\nWhat was tried:\n{trail}{}", notes.trim_start_matches('\n'))
+}
+
+struct Reader<'a> {
+    core: &'a Core,
+    runtime: &'a Runtime,
+}
+
+impl Reader<'_> {
+    /// All threads that ran Python, and the one that crashed in any case.
+    fn threads(
+        &self,
+        budget: Option<Budget>,
+        root: &Path,
+        notes: &mut Vec<String>,
+    ) -> Vec<ThreadView> {
+        let layout = &self.runtime.layout;
+        let memory = &self.core.memory;
+        let (interpreters, states) = self.states();
+        let stacks: Vec<Stack> =
+            states.iter().map(|state| still::stack(memory, layout, state)).collect();
+        let code = stacks.iter().find_map(|stack| stack.frames.first()).map(|frame| frame.code);
+        let interpreter = interpreters.first().copied().unwrap_or(0);
+        let memory = TypeNames::find(memory, layout, interpreter, code);
+        let objects = Objects { memory: &memory, layout };
+        let mut codes = Codes::default();
+        let mut calls: Vec<Vec<Option<Call>>> = Vec::new();
+        let mut frames = Vec::new();
+        for stack in &stacks {
+            let mut own = Vec::new();
+            let mut shown = Vec::new();
+            for frame in &stack.frames {
+                let call = codes.at_rest(objects, frame);
+                let code = call.and_then(|call| codes.info(call.code));
+                let hidden = match code {
+                    Some(code) => code.is_shim(),
+                    // The interpreter's own is a constant of its binary, which may be missing.
+                    None => self.is_constant(frame.code),
+                };
+                if !hidden {
+                    own.push(call);
+                    shown.push(*frame);
+                }
+            }
+            calls.push(own);
+            frames.push(shown);
+        }
+        let cut = stacks.iter().filter(|stack| stack.cut).count();
+        if cut > 0 {
+            notes.push(format!(
+                "the {} early: memory is missing or damaged",
+                match cut {
+                    1 => "stack of a thread ends".to_owned(),
+                    cut => format!("stacks of {cut} threads end"),
+                }
+            ));
+        }
+        let mut locals = match budget {
+            Some(budget) => {
+                let frames: Vec<_> = frames.iter().map(Vec::as_slice).collect();
+                values::read(&memory, layout, &frames, budget, &|| false)
+            }
+            None => Vec::new(),
+        }
+        .into_iter();
+        let mut short = ShortNames::default();
+        let mut known: HashMap<Call, FrameView> = HashMap::new();
+        let mut views: Vec<Vec<FrameView>> = Vec::new();
+        for own in calls {
+            let mut locals = locals.next().unwrap_or_default().into_iter();
+            let view = |call: Option<Call>| {
+                let view = match call.map(|call| (call, codes.info(call.code))) {
+                    Some((call, Some(code))) => known
+                        .entry(call)
+                        .or_insert_with(|| {
+                            let name = short.short(root, &code.filename);
+                            FrameView::new(code, code.position(layout, call.lasti), name)
+                        })
+                        .clone(),
+                    _ => FrameView::unknown(),
+                };
+                FrameView { locals: locals.next().flatten(), ..view }
+            };
+            views.push(own.into_iter().map(view).collect());
+        }
+        let ids = self.ids(&states);
+        let holders = self.gil_holders(&interpreters);
+        let names: HashMap<u64, HashMap<u64, String>> =
+            interpreters.iter().map(|at| (*at, threads::names(objects, *at))).collect();
+        let crashed = self.core.threads.first().filter(|_| self.core.signal.is_some());
+        let mut threads = Vec::new();
+        for ((state, frames), thread) in states.iter().zip(views).zip(ids) {
+            threads.push(ThreadView {
+                pthread_id: state.pthread_id,
+                tid: thread.map(|thread| thread.tid),
+                name: names
+                    .get(&state.interpreter)
+                    .and_then(|names| names.get(&state.pthread_id))
+                    .cloned(),
+                active: thread.is_some_and(|thread| thread.system_call.is_none()),
+                gil: holders.contains(&state.address),
+                crashed: thread.is_some_and(|thread| Some(thread.tid) == crashed.map(|c| c.tid)),
+                frames,
+            });
+        }
+        if let Some(crashed) = crashed
+            && !threads.iter().any(|thread| thread.crashed)
+        {
+            threads.push(ThreadView {
+                pthread_id: crashed.thread_pointer.unwrap_or(0),
+                tid: Some(crashed.tid),
+                name: None,
+                active: true,
+                gil: false,
+                crashed: true,
+                frames: Vec::new(),
+            });
+        }
+        threads.sort_by_key(|thread| !thread.crashed);
+        threads
+    }
+
+    /// Whether an address is in memory of a module that nothing is written to.
+    fn is_constant(&self, address: u64) -> bool {
+        let mut mappings = self.core.modules.iter().flat_map(|module| &module.mappings);
+        mappings.any(|one| (one.start..one.end).contains(&address) && !one.write)
+    }
+
+    /// The interpreters, and their thread states, oldest first.
+    fn states(&self) -> (Vec<u64>, Vec<ThreadState>) {
+        let layout = &self.runtime.layout;
+        let memory = &self.core.memory;
+        let interpreters = threads::interpreters(memory, layout, self.runtime.interpreters_head)
+            .unwrap_or_default();
+        let mut states = Vec::new();
+        for interpreter in &interpreters {
+            // What is missing of one does not keep the others.
+            let _ = threads::thread_states(memory, layout, *interpreter, &mut states);
+        }
+        states.reverse();
+        (interpreters, states)
+    }
+
+    /// The core's thread of each thread state.
+    fn ids(&self, states: &[ThreadState]) -> Vec<Option<&CoreThread>> {
+        let threads = &self.core.threads;
+        let tids: Vec<i32> = threads.iter().map(|thread| thread.tid).collect();
+        let by_tid: HashMap<i32, &CoreThread> =
+            threads.iter().map(|thread| (thread.tid, thread)).collect();
+        // pthread_self() is the thread pointer on x86_64 in every C library.
+        let by_pointer: HashMap<u64, &CoreThread> = threads
+            .iter()
+            .filter(|_| self.core.machine == remote::core::Machine::X86_64)
+            .filter_map(|thread| Some((thread.thread_pointer?, thread)))
+            .collect();
+        let pthreads: Vec<u64> = states.iter().map(|state| state.pthread_id).collect();
+        let mut pthread_ids = PthreadIds::default();
+        pthread_ids.learn(&self.core.memory, &pthreads, &tids);
+        let find = |state: &ThreadState| {
+            let by_descriptor = || {
+                let tid = pthread_ids.tid(&self.core.memory, state.pthread_id, &tids)?;
+                by_tid.get(&tid).copied()
+            };
+            let by_native = || by_tid.get(&i32::try_from(state.native_id?).ok()?).copied();
+            let pointer = by_pointer.get(&state.pthread_id).copied();
+            pointer.or_else(by_native).or_else(by_descriptor)
+        };
+        states.iter().map(find).collect()
+    }
+
+    /// The thread states that held a GIL.
+    fn gil_holders(&self, interpreters: &[u64]) -> Vec<u64> {
+        let memory = &self.core.memory;
+        let layout = &self.runtime.layout;
+        let read = |at: u64, size: usize| memory.uint(at, size).ok();
+        let mut holders = Vec::new();
+        let current = self.runtime.tstate_current.and_then(|at| memory.ptr(at).ok());
+        holders.extend(current.filter(|holder| *holder != 0));
+        for interpreter in interpreters {
+            let gil = layout
+                .interpreter
+                .gil
+                .and_then(|offset| memory.ptr(interpreter.wrapping_add(u64::from(offset))).ok());
+            let gil = gil.filter(|gil| *gil != 0);
+            holders.extend(gil.and_then(|gil| threads::gil_holder(layout, gil, read)));
+        }
+        holders
+    }
+}

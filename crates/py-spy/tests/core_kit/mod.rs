@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use crate::support::{
-    Dump, Interpreter, Run, Target, TrueThread, compare, py_spy, run, run_py_spy, target, tool,
+    Dump, Interpreter, Run, Target, TrueThread, compare, py_spy, run, target, tool,
 };
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};

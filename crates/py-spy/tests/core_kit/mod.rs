@@ -1,9 +1,7 @@
 //! Core files of targets, and what `dump --core` says of them.
 #![allow(dead_code)] // each test file uses a part
 
-use crate::support::{
-    Dump, Interpreter, Run, Target, TrueThread, compare, py_spy, run, target, tool,
-};
+use crate::support::{Dump, Interpreter, Run, Target, TrueThread, py_spy, run, target, tool};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::Command;

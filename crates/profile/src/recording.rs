@@ -185,6 +185,15 @@ impl Recording {
         &mut self.meta
     }
 
+    /// Remembers no longer which thread ran what when: formats that need that cannot be written
+    /// any more.
+    pub fn forget_timeline(&mut self) {
+        // Threads are told apart as before.
+        self.keep.threads |= self.keep.timeline;
+        self.keep.timeline = false;
+        self.timeline = None;
+    }
+
     /// What the recording remembers.
     pub fn keep(&self) -> Keep {
         self.keep

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::fleet::Filter;
 use crate::sampler::Policy;
+use crate::top::{Column, Level};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use profile::FormatKind;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Record a profile: a flame graph or another format
     Record(RecordArgs),
+    /// Watch where the time goes, live
+    Top(TopArgs),
     /// Show the stack of every thread
     Dump(DumpArgs),
     /// Print a completion script for a shell
@@ -164,6 +167,62 @@ pub struct RecordArgs {
     pub verbose: u8,
 }
 
+/// Flags of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What is to be sampled.
+    #[command(flatten)]
+    pub subject: Subject,
+
+    /// Samples a second
+    #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
+    pub rate: f64,
+
+    /// Seconds between refreshes
+    #[arg(long, value_name = "SECONDS", default_value = "1.0", value_parser = parse_delay, allow_negative_numbers = true)]
+    pub delay: Duration,
+
+    /// How long to watch, in seconds (fractions allowed), or "unlimited"
+    #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration, allow_negative_numbers = true)]
+    pub duration: Limit,
+
+    /// The column to sort by; keys 1 to 4
+    #[arg(long, value_name = "COLUMN", default_value = "own", ignore_case = true)]
+    pub sort: Column,
+
+    /// What each row is; key l
+    #[arg(long, value_name = "WHAT", default_value = "function")]
+    pub by: Level,
+
+    /// Only threads that hold the GIL
+    #[arg(short, long)]
+    pub gil: bool,
+
+    /// Threads that wait as well
+    #[arg(short, long)]
+    pub idle: bool,
+
+    /// Weigh samples by the CPU time that was really used, instead of counting them
+    #[arg(long, conflicts_with = "idle")]
+    pub cpu: bool,
+
+    /// Stacks of native extensions
+    #[arg(short, long, conflicts_with = "nonblocking")]
+    pub native: bool,
+
+    /// How reading is made safe.
+    #[command(flatten)]
+    pub pausing: Pausing,
+
+    /// What of it is to be shown.
+    #[command(flatten)]
+    pub choice: Choice,
+
+    /// Full paths of source files instead of short ones
+    #[arg(long)]
+    pub full_filenames: bool,
+}
+
 /// Whether the target may be paused.
 #[derive(Debug, Args)]
 pub struct Pausing {
@@ -261,6 +320,14 @@ fn parse_duration(text: &str) -> Result<Limit, String> {
         return Err("a number of seconds above 0 and up to 1e9, or \"unlimited\"".to_owned());
     }
     Ok(Limit(Some(Duration::from_secs_f64(seconds))))
+}
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
+    if !(0.05..=1e6).contains(&seconds) {
+        return Err("a number of seconds from 0.05 to 1000000".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
     let result = match &cli.command {
         Command::Record(args) => py_spy::record::run(args),
+        Command::Top(args) => py_spy::top::run(args),
         Command::Dump(args) => py_spy::dump::run(args),
         Command::Completions { shell } => {
             completions(*shell);

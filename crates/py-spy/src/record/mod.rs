@@ -1,23 +1,20 @@
 //! `record`: samples into a profile until it is time to end, then writes it.
 
-mod output;
+pub(crate) mod output;
 mod progress;
-mod schedule;
+pub(crate) mod schedule;
 
 use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::fleet::{Fleet, Plan};
-use crate::named;
+use crate::launch::launch;
 use crate::sampler::Options;
 use output::Outputs;
 use profile::{Keep, Lines, Style};
 use progress::Progress;
 use remote::os::clock;
-use remote::os::family;
 use remote::os::signals::Signals;
-use remote::os::spawn::Program;
 use schedule::{Schedule, Tick};
-use std::time::Duration;
 
 /// Why sampling ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +30,11 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         return Err(Error::NotYet("native stacks (--native)"));
     }
     let filter = args.choice.filter()?;
-    let subject = &args.subject;
-    let pids = match &subject.name {
-        Some(name) => vec![named::find(name)?],
-        None => subject.pid.clone(),
-    };
     let style = style(args);
     let outputs = Outputs::prepare(args)?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
-    if subject.subprocesses && !subject.program.is_empty() {
-        family::adopt_orphans();
-    }
-    let mut program = match subject.program.first() {
-        Some(name) => Some(
-            Program::start(&subject.program).map_err(|error| Error::Spawn(name.clone(), error))?,
-        ),
-        None => None,
-    };
+    let mut launched = launch(&args.subject, None)?;
     let options = Options {
         policy: args.pausing.policy(),
         idle: args.idle,
@@ -59,9 +43,9 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         pause_bound_ns: 10_000_000,
     };
     let plan = Plan {
-        pids: program.as_ref().map_or(pids, |program| vec![program.pid()]),
-        fresh: program.is_some(),
-        follow: subject.subprocesses,
+        pids: launched.pids.clone(),
+        fresh: launched.program.is_some(),
+        follow: args.subject.subprocesses,
         options,
         rate: args.rate,
         keep: Keep::needed_for(outputs.formats(), &style),
@@ -70,7 +54,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     let mut fleet = match Fleet::new(plan) {
         Ok(fleet) => fleet,
         // A program that ended before it could be looked at is not our failure.
-        Err(error) => return program.as_mut().and_then(ended_status).ok_or(error),
+        Err(error) => return launched.ended_status().ok_or(error),
     };
     for member in fleet.members().iter().filter(|member| member.sampler.cannot_pause()) {
         say(&format!(
@@ -92,14 +76,11 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         say("No Python program was seen");
     }
     fleet.finish();
-    outputs.write(&fleet.recording, &style)?;
+    outputs.write(&fleet.recording, &style, say)?;
     for line in fleet.report(args.verbose > 0) {
         say(&line);
     }
-    Ok(match (&mut program, end) {
-        (Some(program), End::Exit) => ended_status(program).unwrap_or(0),
-        _ => 0,
-    })
+    Ok(if end == End::Exit { launched.ended_status().unwrap_or(0) } else { 0 })
 }
 
 fn style(args: &RecordArgs) -> Style {
@@ -175,7 +156,7 @@ fn sample(
 fn snapshot(fleet: &mut Fleet, signals: &Signals, outputs: &Outputs, style: &Style) {
     if signals.take_snapshot() {
         fleet.finish();
-        if let Err(error) = outputs.write(&fleet.recording, style) {
+        if let Err(error) = outputs.write(&fleet.recording, style, say) {
             say(&error.to_string());
         }
     }
@@ -204,17 +185,6 @@ fn wait(until_ns: u64, signals: &Signals) -> Option<Woken> {
         (_, true) => Some(Woken::Slice),
         _ => None,
     }
-}
-
-/// The status of a program that has ended, or is about to: its memory is gone first.
-fn ended_status(program: &mut Program) -> Option<u8> {
-    for _ in 0..500 {
-        if let Some(status) = program.status() {
-            return Some(status as u8);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    None
 }
 
 /// A line for the person at the terminal.

@@ -1,7 +1,6 @@
 //! Where profiles go: checked before sampling, written whole or not at all.
 
-use super::say;
-use crate::cli::RecordArgs;
+use crate::cli::{RecordArgs, Subject};
 use crate::error::Error;
 use profile::{FormatKind, Recording, Style};
 use std::fs::File;
@@ -31,16 +30,19 @@ impl Outputs {
     pub fn prepare(args: &RecordArgs) -> Result<Outputs, Error> {
         let mut paths = args.output.clone();
         if paths.is_empty() {
-            paths.push(default_name(args));
+            paths.push(default_name(&args.subject, args.format.unwrap_or_default()));
         }
         let mut outputs = Vec::new();
         for path in paths {
-            let by_name = path.to_str().and_then(FormatKind::from_file_name);
-            let format = args.format.or(by_name).unwrap_or_default();
-            let place = if path.as_os_str() == "-" { Place::Stdout } else { Place::of(path)? };
-            outputs.push(Output { format, place });
+            let place = if path.as_os_str() == "-" { None } else { Some(path) };
+            outputs.push(Output::prepare(place, args.format)?);
         }
         Ok(Outputs(outputs))
+    }
+
+    /// One file, in the format that its name tells; fails if it cannot be written.
+    pub fn file(path: PathBuf) -> Result<Outputs, Error> {
+        Ok(Outputs(vec![Output::prepare(Some(path), None)?]))
     }
 
     /// The formats of all outputs.
@@ -49,8 +51,14 @@ impl Outputs {
     }
 
     /// Writes `recording` to all of them. What cannot be written where it should goes to
-    /// the folder for temporary files: a recording is not lost.
-    pub fn write(&self, recording: &Recording, style: &Style) -> Result<(), Error> {
+    /// the folder for temporary files: a recording is not lost. What was written is told to
+    /// `say`.
+    pub fn write(
+        &self,
+        recording: &Recording,
+        style: &Style,
+        mut say: impl FnMut(&str),
+    ) -> Result<(), Error> {
         let mut failed = None;
         for output in &self.0 {
             let (wrote, path) = match output.write(recording, style) {
@@ -97,6 +105,13 @@ impl Place {
 }
 
 impl Output {
+    /// To a file, or else to stdout; without a format, in the one that the file's name tells.
+    fn prepare(path: Option<PathBuf>, format: Option<FormatKind>) -> Result<Output, Error> {
+        let name = path.as_ref().and_then(|path| path.to_str());
+        let format = format.or(name.and_then(FormatKind::from_file_name)).unwrap_or_default();
+        Ok(Output { format, place: path.map_or(Ok(Place::Stdout), Place::of)? })
+    }
+
     fn write(&self, recording: &Recording, style: &Style) -> Result<PathBuf, (PathBuf, io::Error)> {
         let format = self.format.format();
         let render = |out: &mut dyn Write| {
@@ -159,8 +174,7 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 /// `<program or pid>-<local time>.<ending>` in the current directory.
-fn default_name(args: &RecordArgs) -> PathBuf {
-    let subject = &args.subject;
+pub fn default_name(subject: &Subject, format: FormatKind) -> PathBuf {
     let who = match (subject.program.first().or(subject.name.as_ref()), subject.pid.first()) {
         (Some(program), _) => Path::new(program)
             .file_name()
@@ -168,8 +182,8 @@ fn default_name(args: &RecordArgs) -> PathBuf {
         (None, pid) => pid.copied().unwrap_or(0).to_string(),
     };
     let now = time::OffsetDateTime::now_local().unwrap_or_else(|_| time::OffsetDateTime::now_utc());
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
-    let when = now.format(format).unwrap_or_default();
-    let extension = args.format.unwrap_or_default().format().extension();
+    let stamp = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let when = now.format(stamp).unwrap_or_default();
+    let extension = format.format().extension();
     PathBuf::from(format!("{who}-{when}.{extension}"))
 }

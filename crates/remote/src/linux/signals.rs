@@ -1,6 +1,7 @@
 //! The signals that end or steer a recording.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::iterator;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,4 +37,37 @@ impl Signals {
     pub fn take_snapshot(&self) -> bool {
         self.snapshot.swap(false, Ordering::Relaxed)
     }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// An orderly end, by this signal.
+    Stop(i32),
+    /// A snapshot (SIGUSR1).
+    Snapshot,
+    /// The process was stopped, and goes on.
+    Continued,
+}
+
+/// Calls `tell` for each signal from now on, on a thread of its own: it may take its time, and
+/// is called however busy the others are. Signals of a kind that arrive in short order may be
+/// told as one.
+pub fn listen(mut tell: impl FnMut(Asked) + Send + 'static) -> std::io::Result<()> {
+    let mut signals = iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGCONT])?;
+    let run = move || {
+        for signal in signals.forever() {
+            tell(match signal {
+                SIGUSR1 => Asked::Snapshot,
+                SIGCONT => Asked::Continued,
+                stop => Asked::Stop(stop),
+            });
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(run).map(|_| ())
+}
+
+/// Stops this process, as Ctrl-Z does, until the shell lets it go on.
+pub fn suspend() -> std::io::Result<()> {
+    signal_hook::low_level::raise(SIGTSTP)
 }

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// A program that we started. Dropping it leaves it running.
 #[derive(Debug)]
@@ -27,11 +28,29 @@ impl Program {
     /// Starts `arguments` with our stdin, stdout, stderr and terminal; under sudo as the
     /// user who called it, with that user's groups.
     pub fn start(arguments: &[String]) -> std::io::Result<Program> {
+        Program::start_with(arguments, |_| Ok(()))
+    }
+
+    /// Starts `arguments` like [`Program::start`], but with stdout and stderr going to a file
+    /// and nothing to read from stdin: somebody else has the terminal.
+    pub fn start_into(arguments: &[String], output: &File) -> std::io::Result<Program> {
+        Program::start_with(arguments, |command| {
+            let [stdout, stderr] = [output.try_clone()?, output.try_clone()?];
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+            Ok(())
+        })
+    }
+
+    fn start_with(
+        arguments: &[String],
+        prepare: impl FnOnce(&mut Command) -> std::io::Result<()>,
+    ) -> std::io::Result<Program> {
         let (program, rest) = arguments
             .split_first()
             .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program"))?;
         let mut command = Command::new(program);
         command.args(rest);
+        prepare(&mut command)?;
         if let Some((uid, gid, name)) = sudo_caller() {
             // SAFETY: between fork and exec only system calls are made. initgroups may
             // allocate, which is safe here because we have a single thread when we start
@@ -51,6 +70,14 @@ impl Program {
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Interrupts it, as Ctrl-C in its terminal does.
+    pub fn interrupt(&self) {
+        if self.ended.is_none() {
+            // SAFETY: no pointers; the id is our child's until its status is collected.
+            unsafe { libc::kill(self.pid(), libc::SIGINT) };
+        }
     }
 
     /// Its exit status as a shell gives it (128 + the signal that killed it), once it

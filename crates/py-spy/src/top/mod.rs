@@ -1,0 +1,99 @@
+//! `top`: where the time goes, live.
+//!
+//! ```text
+//!  pace      takes samples until a window is over or something came from outside
+//!  input     keys and signals, from threads of their own
+//!  model     the numbers: per sample a count, per window the rows (table)
+//!  app       what is on the screen, changed by keys
+//!  view      draws it; without a terminal: plain
+//! ```
+
+mod app;
+mod cursor;
+mod history;
+mod input;
+mod keys;
+mod model;
+#[cfg(test)]
+mod model_tests;
+mod pace;
+mod plain;
+mod prompt;
+mod relations;
+mod screen;
+mod table;
+pub mod terminal;
+#[cfg(test)]
+mod testing;
+mod threads;
+mod view;
+
+pub use table::{Column, Level};
+
+use crate::cli::TopArgs;
+use crate::error::Error;
+use crate::fleet::{Fleet, Plan};
+use crate::launch::launch;
+use crate::sampler::Options;
+use input::Inputs;
+use model::Model;
+use pace::Pace;
+use profile::Keep;
+use table::Grouping;
+use terminal::Screen;
+
+/// Runs the command; the status is 0, or that of a program of ours that ended first.
+pub fn run(args: &TopArgs) -> Result<u8, Error> {
+    if args.native {
+        return Err(Error::NotYet("native stacks (--native)"));
+    }
+    let filter = args.choice.filter()?;
+    let system = |error| Error::System("top", error);
+    let on_screen = Screen::is_possible();
+    // On the screen, the terminal is ours alone.
+    let output = match on_screen && !args.subject.program.is_empty() {
+        true => Some(screen::Output::create().map_err(system)?),
+        false => None,
+    };
+    let mut launched = launch(&args.subject, output.as_ref().map(screen::Output::file))?;
+    let plan = Plan {
+        pids: launched.pids.clone(),
+        fresh: launched.program.is_some(),
+        follow: args.subject.subprocesses,
+        options: Options {
+            policy: args.pausing.policy(),
+            idle: args.idle,
+            gil_only: args.gil,
+            cpu: args.cpu,
+            pause_bound_ns: 10_000_000,
+        },
+        rate: args.rate,
+        keep: Keep::ALL,
+        filter,
+    };
+    let mut fleet = match Fleet::new(plan) {
+        Ok(fleet) => fleet,
+        // A program that ended before it could be looked at is not our failure.
+        Err(error) => {
+            let status = launched.ended_status().ok_or(error);
+            if let Some(output) = output {
+                output.show(true);
+            }
+            return status;
+        }
+    };
+    let inputs = Inputs::listen().map_err(system)?;
+    let grouping =
+        Grouping { level: args.by, by_process: false, full_filenames: args.full_filenames };
+    let mut model = Model::new(fleet.recording.meta().unit, grouping);
+    let mut pace = Pace::new(&fleet, args.rate, args.delay, args.duration.0);
+    if on_screen {
+        return screen::run(args, fleet, model, pace, &inputs, launched, output).map_err(system);
+    }
+    let end = plain::run(&mut fleet, &mut model, &mut pace, &inputs, args.sort).map_err(system)?;
+    if end == plain::End::Over {
+        eprintln!("py-spy> Stopped sampling because process exited");
+        return Ok(launched.ended_status().unwrap_or(0));
+    }
+    Ok(0)
+}

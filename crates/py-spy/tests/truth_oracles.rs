@@ -1,24 +1,39 @@
 //! No stack that never existed: programs that call all the time, whose function names
 //! tell which callers are legal.
 //!
-//! Short here; the long run, per program, interpreter and mode:
-//! `PYSPY_ORACLE_SAMPLES=200000 cargo test --release --test truth_oracles`
+//! Short here; the long run, per program and interpreter, one after the other with target
+//! and profiler each on a processor of its own:
+//! `PYSPY_ORACLE_SAMPLES=200000 cargo test --release --test truth_oracles default -- --nocapture`
 
 mod record_kit;
 mod support;
 
 use record_kit::{Folded, counted, parts, record_told, total};
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use support::{Interpreter, Target, for_each, one_per_version};
 
 const KINDS: [&str; 8] =
     ["siblings", "tree", "recursion", "generators", "coroutines", "exceptions", "sources", "down"];
 
-/// Samples a second, and how many to take.
-const RATE: u64 = 2000;
+/// How many samples the long run takes of each program and interpreter; `None` for the
+/// short one.
+fn long() -> Option<f64> {
+    std::env::var("PYSPY_ORACLE_SAMPLES").ok().map(|text| text.parse().expect("a number"))
+}
 
-fn seconds(share: f64) -> String {
-    let samples = std::env::var("PYSPY_ORACLE_SAMPLES").ok().and_then(|text| text.parse().ok());
-    (samples.unwrap_or(1200.0_f64) * share / RATE as f64).to_string()
+/// Samples a second, and for how many seconds.
+fn plan(share: f64) -> (f64, f64) {
+    let rate = if long().is_some() { 10_000.0 } else { 2000.0 };
+    // Some samples fall on moments without Python code.
+    (rate, long().map_or(1200.0, |samples| samples * 1.1) * share / rate)
+}
+
+/// Keeps the thread (0 for this one, and what it starts) on one processor.
+fn pin(thread: i32, processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(Pid::from_raw(thread), &set).expect("two processors");
 }
 
 /// The part of the name that a program's author wrote.
@@ -95,7 +110,12 @@ fn impossible(folded: &Folded) -> Vec<(&[String], u64)> {
 /// Impossible stacks, all stacks, and those dropped, of one program in one mode.
 fn watch(interpreter: &Interpreter, kind: &str, mode: &[&str], share: f64) -> (u64, u64, u64) {
     let target = Target::start(interpreter, "oracle.py", &[kind]);
-    let (rate, seconds) = (RATE.to_string(), seconds(share));
+    let (rate, seconds) = plan(share);
+    if long().is_some() {
+        pin(target.pid(), 0);
+        pin(0, 1);
+    }
+    let (rate, seconds) = (rate.to_string(), seconds.to_string());
     let mut args = vec!["--full-filenames", "-r", &rate, "-d", &seconds];
     args.extend(mode);
     let (folded, told) = record_told(target.pid(), &args);
@@ -104,18 +124,29 @@ fn watch(interpreter: &Interpreter, kind: &str, mode: &[&str], share: f64) -> (u
         eprintln!("{} {kind} {mode:?}: {:?}", interpreter.label, wrong[0]);
     }
     let dropped = counted(&told, "dropped").unwrap_or(0);
-    (wrong.iter().map(|(_, n)| n).sum(), total(&folded), dropped)
+    let (wrong, all) = (wrong.iter().map(|(_, n)| n).sum(), total(&folded));
+    println!(
+        "{} {kind} {}: {wrong} impossible of {all}; {}",
+        interpreter.label,
+        mode.join(" "),
+        told.lines().last().unwrap_or("")
+    );
+    (wrong, all, dropped)
 }
 
 fn each(test: impl Fn(&Interpreter, &str) + Sync) {
-    for_each(one_per_version(), |interpreter| {
+    let all = |interpreter: &Interpreter| {
         for kind in KINDS {
             // Coroutines came with 3.5.
             if kind != "coroutines" || interpreter.at_least(3, 5) {
                 test(interpreter, kind);
             }
         }
-    });
+    };
+    match long() {
+        Some(_) => one_per_version().into_iter().for_each(all),
+        None => for_each(one_per_version(), all),
+    }
 }
 
 #[test]

@@ -80,6 +80,12 @@ impl Member {
         Ok(())
     }
 
+    /// The recording's thread for one of the sampler's, if it has been observed, in a recording
+    /// that keeps threads.
+    pub fn known_thread(&self, entry: &Entry) -> Option<ThreadIx> {
+        self.threads.get(&(entry.state.address, entry.tid.unwrap_or(0))).copied()
+    }
+
     fn thread(&mut self, recording: &mut Recording, keep: Keep, index: usize) -> ThreadIx {
         let entry = &self.sampler.roster.threads[index];
         let key = match keep.threads {

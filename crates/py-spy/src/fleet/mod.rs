@@ -83,6 +83,8 @@ pub struct Fleet {
     /// The recording's processes: `exec` makes another of one.
     processes: FxHashMap<Life, ProcessIx>,
     plan: Plan,
+    /// Waiting threads are observed, whether they count or not.
+    watch: bool,
     observed: Vec<Observed>,
     /// Whether a stack is wanted, by its index.
     wanted: Vec<Option<bool>>,
@@ -141,6 +143,7 @@ impl Fleet {
             roots: descents,
             processes: FxHashMap::default(),
             plan,
+            watch: false,
             observed: Vec::new(),
             wanted: Vec::new(),
             past: Counters::default(),
@@ -162,6 +165,15 @@ impl Fleet {
     /// What the last sample showed.
     pub fn observed(&self) -> &[Observed] {
         &self.observed
+    }
+
+    /// Whether to observe threads that wait as well, with no weight if they are not to be
+    /// recorded.
+    pub fn watch_waiting(&mut self, watch: bool) {
+        self.watch = watch;
+        for member in &mut self.members {
+            member.sampler.watch_waiting(watch);
+        }
     }
 
     /// The processes that it began with.
@@ -314,7 +326,8 @@ impl Fleet {
         let pid = target.process.pid;
         let command = target.command();
         let version = target.runtime.layout.version;
-        let sampler = Sampler::new(target, self.plan.options)?;
+        let mut sampler = Sampler::new(target, self.plan.options)?;
+        sampler.watch_waiting(self.watch);
         let past = &mut self.past;
         self.members.retain(|member| {
             let stays = member.pid() != pid;

@@ -80,7 +80,7 @@ pub struct Sampled {
     pub active: bool,
     /// It holds the GIL.
     pub gil: bool,
-    /// 1, or the CPU time that it stands for in nanoseconds.
+    /// 1, or the CPU time that it stands for in nanoseconds; 0 if it is not to be counted.
     pub weight: u64,
 }
 
@@ -124,6 +124,8 @@ pub struct Sampler {
     /// How the samples came about.
     pub counters: Counters,
     options: Options,
+    /// Waiting threads are shown, though they may count for nothing.
+    watch: bool,
     codes: Codes,
     trie: Trie,
     activity: Activity,
@@ -151,6 +153,7 @@ impl Sampler {
             roster: Roster::default(),
             counters: Counters::default(),
             options,
+            watch: false,
             codes: Codes::default(),
             trie: Trie::new(),
             activity: Activity::default(),
@@ -246,6 +249,7 @@ impl Sampler {
     /// has.
     fn choose(&mut self, changed: bool) {
         self.wanted.clear();
+        let reads_waiting = self.reads_waiting();
         let process = &self.target.process;
         let threads = &mut self.roster.threads;
         self.activity.update(process.pid, process.proc_dir(), threads, changed);
@@ -257,7 +261,7 @@ impl Sampler {
         for (thread, entry) in threads.iter().enumerate() {
             let activity = &entry.activity;
             let burst = self.options.cpu && activity.unweighed_ns() > MAX_UNWEIGHED_NS;
-            let waits = self.options.idle && (!self.activity.tracks() || entry.must_read());
+            let waits = reads_waiting && (!self.activity.tracks() || entry.must_read());
             if activity.is_running() || burst || waits {
                 self.wanted.push(thread);
             }
@@ -267,6 +271,7 @@ impl Sampler {
     /// Copies what the wanted threads need, and takes note of threads that came, went or
     /// took the GIL since they were chosen.
     fn copy(&mut self) -> Result<(), ReadError> {
+        let reads_waiting = self.reads_waiting();
         let mut ended = self.some_ended();
         let mut met = false;
         for _ in 0..3 {
@@ -288,7 +293,7 @@ impl Sampler {
                     let entry = &mut self.roster.threads[thread];
                     entry.activity.warm();
                     ended |= entry.is_stale();
-                    if entry.activity.is_running() || self.options.idle {
+                    if entry.activity.is_running() || reads_waiting {
                         self.wanted.push(thread);
                         complete = false;
                     }
@@ -307,7 +312,7 @@ impl Sampler {
         self.newcomers.clear();
         self.copy()?;
         self.accept_newcomers();
-        if self.options.idle {
+        if self.reads_waiting() {
             // Threads that have not run since they were read last.
             for thread in 0..self.roster.threads.len() {
                 if let Some(stack) = self.roster.threads[thread].last
@@ -379,9 +384,20 @@ impl Sampler {
         }
         self.roster.threads[thread].last = Some(stack);
         let active = self.is_running(thread);
-        let weight =
-            if self.options.cpu { self.roster.threads[thread].activity.weigh() } else { 1 };
+        let weight = match (self.options.cpu, active || self.options.idle || !self.watch) {
+            (true, _) => self.roster.threads[thread].activity.weigh(),
+            (false, counts) => u64::from(counts),
+        };
         self.samples.push(Sampled { thread, stack, active, gil, weight });
+    }
+
+    /// Whether to show what waits as well, with no weight where the options do not ask for it.
+    pub fn watch_waiting(&mut self, watch: bool) {
+        self.watch = watch;
+    }
+
+    fn reads_waiting(&self) -> bool {
+        self.options.idle || self.watch
     }
 
     /// True while the process is there.

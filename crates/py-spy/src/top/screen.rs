@@ -161,6 +161,7 @@ impl Show<'_> {
     }
 
     fn look_at_threads(&mut self) {
+        self.fleet.watch_waiting(self.app.wants_threads());
         if self.app.wants_threads() {
             let rows: Vec<ThreadRow> = threads::list(&self.fleet, self.app.model.shown());
             self.app.set_threads(&self.fleet.recording, rows);

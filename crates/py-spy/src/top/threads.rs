@@ -1,11 +1,10 @@
 //! The threads: who they are and what they do.
 
 use super::model::Shown;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Member};
 use profile::{StackId, ThreadIx};
 use remote::os::{RunState, Thread};
 use std::cmp::Ordering;
-use std::path::PathBuf;
 
 /// A thread as it is listed.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,27 +27,26 @@ pub struct ThreadRow {
     pub stack: StackId,
 }
 
-/// The threads that the last window has seen, the busiest first.
+/// The threads that there are now and that have been seen with a stack, the busiest first.
 pub fn list(fleet: &Fleet, shown: &Shown) -> Vec<ThreadRow> {
     let window = &shown.window;
-    let mut rows: Vec<ThreadRow> = window
-        .threads
-        .iter()
-        .map(|(thread, seen)| {
-            let about = fleet.recording.thread(*thread);
-            let pid = fleet.recording.process(about.process).pid;
-            ThreadRow {
-                thread: *thread,
-                pid,
-                tid: about.tid,
-                name: about.name.clone(),
+    let mut rows = Vec::new();
+    for member in fleet.members() {
+        for entry in &member.sampler.roster.threads {
+            let Some(thread) = member.known_thread(entry) else { continue };
+            let seen = window.threads.get(&thread).copied().unwrap_or_default();
+            rows.push(ThreadRow {
+                thread,
+                pid: member.pid(),
+                tid: fleet.recording.thread(thread).tid,
+                name: entry.name.clone(),
                 active: window.share(seen.active),
                 gil: window.share(seen.gil),
-                state: state(pid, about.tid),
+                state: state(member, entry.tid),
                 stack: seen.stack,
-            }
-        })
-        .collect();
+            });
+        }
+    }
     rows.sort_by(|one, other| {
         let busier = other.active.partial_cmp(&one.active).unwrap_or(Ordering::Equal);
         busier.then((one.pid, one.tid).cmp(&(other.pid, other.tid)))
@@ -57,12 +55,9 @@ pub fn list(fleet: &Fleet, shown: &Shown) -> Vec<ThreadRow> {
 }
 
 /// What the system says of a thread.
-fn state(pid: i32, tid: u64) -> String {
-    let found = i32::try_from(tid).ok().map(|tid| {
-        let proc_dir = PathBuf::from(format!("/proc/{pid}"));
-        Thread::new(&proc_dir, tid).state()
-    });
-    let text = match found {
+fn state(member: &Member, tid: Option<i32>) -> String {
+    let proc_dir = member.sampler.target.process.proc_dir();
+    let text = match tid.map(|tid| Thread::new(proc_dir, tid).state()) {
         None => "",
         Some(None | Some(RunState::Dead)) => "ended",
         Some(Some(RunState::Running)) => "runs",

@@ -102,14 +102,22 @@ impl Terminal {
         self.written.lock().unwrap().clone()
     }
 
-    /// Waits until the screen gives an answer.
+    /// Waits until the screen's lines give an answer.
     #[track_caller]
     pub fn until<T>(&mut self, what: &str, mut answer: impl FnMut(&[String]) -> Option<T>) -> T {
+        let mut found = None;
+        self.until_screen(what, |screen| {
+            found = answer(&screen.lines());
+            found.is_some()
+        });
+        found.expect("an answer")
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    pub fn until_screen(&mut self, what: &str, mut is_so: impl FnMut(&Terminal) -> bool) {
         let start = Instant::now();
-        loop {
-            if let Some(answer) = answer(&self.lines()) {
-                return answer;
-            }
+        while !is_so(self) {
             assert!(
                 start.elapsed() < GUARD,
                 "waited {GUARD:?} for {what}; {:?}; the screen:\n{}",
@@ -193,19 +201,15 @@ impl Terminal {
     #[track_caller]
     pub fn assert_restored(&mut self) {
         // What was written last may still be on its way to us.
-        let start = Instant::now();
-        let restored = || {
-            self.screen(|screen| {
-                !screen.alternate_screen()
-                    && !screen.hide_cursor()
-                    && !screen.bracketed_paste()
-                    && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
-            }) && self.is_cooked()
-        };
-        while !restored() {
-            assert!(start.elapsed() < GUARD, "not restored:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.until_screen("the terminal to be given back", |terminal| {
+            terminal.is_cooked()
+                && terminal.screen(|screen| {
+                    !screen.alternate_screen()
+                        && !screen.hide_cursor()
+                        && !screen.bracketed_paste()
+                        && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+                })
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use profile::{Quality, printable};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
+use ratatui::text::Span;
 
 /// What is sampled, how many samples there are, and how busy it is.
 pub fn about(frame: &mut Frame, area: Rect, app: &App, facts: &Facts) {
@@ -25,11 +26,13 @@ pub fn about(frame: &mut Frame, area: Rect, app: &App, facts: &Facts) {
         "" => String::new(),
         version => format!(" (python v{})", printable(version)),
     };
-    let mut at = put(frame, first(one, room), "Collecting samples from '", Style::new());
+    let lead = if area.width < 60 { "'" } else { "Collecting samples from '" };
+    let mut at = put(frame, first(one, room), lead, Style::new());
     // A long command line is cut, but the version stays.
     let tail = u16::try_from(version.len()).unwrap_or(0) + 1;
     let cut = first(after(first(one, room), at), room.saturating_sub(at + tail).max(8));
-    at += put(frame, cut, &printable(&meta.command), facts.color(Color::Green));
+    let command = printable(&meta.command);
+    at += put(frame, cut, short_command(&command, cut.width), facts.color(Color::Green));
     put(frame, after(first(one, room), at), &format!("'{version}"), Style::new());
 
     let mut at = put(frame, two, "Total Samples ", Style::new());
@@ -37,16 +40,28 @@ pub fn about(frame: &mut Frame, area: Rect, app: &App, facts: &Facts) {
     let lost = losses(&facts.recording.quality);
     put(frame, after(two, at), &lost, facts.faint());
 
+    let wide = area.width >= 60;
+    let digits = |of: f64| if wide { share(of) } else { format!("{:.0}%", of * 100.0) };
     let numbers = [
-        ("GIL: ", share(shown.window.gil_share())),
-        (", Active: ", share(shown.window.active_share())),
+        ("GIL: ", digits(shown.window.gil_share())),
+        (", Active: ", digits(shown.window.active_share())),
         (", Threads: ", facts.threads.to_string()),
         (", Processes: ", facts.processes.to_string()),
     ];
+    let numbers = numbers.into_iter().take(if wide || facts.processes > 1 { 4 } else { 3 });
     let mut at = 0;
     for (name, value) in numbers {
         at += put(frame, after(three, at), name, Style::new());
         at += put(frame, after(three, at), &value, facts.strong());
+    }
+}
+
+/// The command line, without its program's folder if that makes it too long.
+fn short_command(command: &str, room: u16) -> &str {
+    let program = command.split(' ').next().unwrap_or("");
+    match program.rfind('/') {
+        Some(at) if Span::raw(command).width() > usize::from(room) => &command[at + 1..],
+        _ => command,
     }
 }
 
@@ -112,7 +127,8 @@ pub fn bottom(frame: &mut Frame, area: Rect, app: &App, facts: &Facts) {
     };
     let mut at = 0;
     if let Some(filter) = app.filter.as_ref().filter(|_| app.view == View::Rows) {
-        let count = format!("/{}/ {} rows  ", printable(&filter.text), app.order.len());
+        let rows = if app.order.len() == 1 { "row" } else { "rows" };
+        let count = format!("/{}/ {} {rows}  ", printable(&filter.text), app.order.len());
         at = put(frame, area, &count, facts.color(Color::Yellow));
     }
     put(frame, after(area, at), keys, facts.faint());

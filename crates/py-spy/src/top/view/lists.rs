@@ -2,7 +2,7 @@
 
 use super::super::app::{App, RelationLine};
 use super::super::table::{Column, Key, Level, Table, Times};
-use super::text::{after, first, percent, put, seconds, share};
+use super::text::{after, first, percent, put, put_ends, seconds, share, shorten};
 use super::{Facts, line};
 use profile::{Recording, ThreadIx, printable};
 use ratatui::Frame;
@@ -91,9 +91,9 @@ pub fn rows(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &Facts
 
 /// A function in one colour, its place in another.
 fn put_label(frame: &mut Frame, area: Rect, label: &str, style: Style, facts: &Facts) {
-    let split = label.rfind(" (").unwrap_or(label.len());
+    let label = shorten(label, area.width);
     let name_style = if style.fg.is_some() { style } else { facts.color(Color::Green) };
-    let (name, place) = label.split_at(split);
+    let (name, place) = label.split_at(label.rfind(" (").unwrap_or(label.len()));
     let at = put(frame, area, name, name_style);
     put(frame, after(area, at), place, style);
 }
@@ -131,43 +131,74 @@ pub fn relations(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &
         };
         let numbers = format!("{:>7} {:>8}  ", percent(time, total), seconds(time));
         let at = put(frame, area, &numbers, style);
-        put(frame, after(area, at), &text, style);
+        let area_left = after(area, at);
+        put(frame, area_left, &shorten(&text, area_left.width), style);
         if app.cursor.selected == Some(index) {
             frame.buffer_mut().set_style(area, facts.selected());
         }
     }
 }
 
+/// How the columns of the list of threads share the width: what there is no room for is 0.
+struct ThreadColumns {
+    gil: u16,
+    pid: u16,
+    name: u16,
+    state: u16,
+}
+
+impl ThreadColumns {
+    fn new(width: u16, processes: usize) -> ThreadColumns {
+        let gil = if width >= 60 { 8 } else { 0 };
+        let pid = if processes > 1 && width >= 60 { 9 } else { 0 };
+        let rest = width.saturating_sub(20 + gil + pid);
+        let state = if width >= 60 { (rest / 3).clamp(8, 48) } else { 0 };
+        ThreadColumns { gil, pid, name: (rest / 4).clamp(8, 26), state }
+    }
+}
+
 /// The threads.
 pub fn threads(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &Facts) {
     frame.buffer_mut().set_style(title, facts.title());
-    // The names and the states share what the numbers and the function leave.
-    let width = list.width.saturating_sub(30);
-    let (names, states) = ((width / 4).clamp(6, 24), (width / 3).clamp(7, 48));
-    let many = facts.processes > 1;
-    let ids = if many { "      PID       TID" } else { "       TID" };
-    let mut at = put(frame, title, &format!("%Active    %GIL{ids}  "), facts.title());
-    for (name, width) in [("Thread", names), ("State", states)] {
-        put(frame, first(after(title, at), width), name, facts.title());
+    let columns = ThreadColumns::new(list.width, facts.processes);
+    let numbers = [(7, "%Active"), (columns.gil, "%GIL"), (columns.pid, "PID"), (9, "TID")];
+    let texts = [(columns.name, "Thread"), (columns.state, "State")];
+    let mut at = 0;
+    for (width, name) in numbers.into_iter().filter(|(width, _)| *width > 0) {
+        let width = usize::from(width);
+        at += put(frame, after(title, at), &format!("{name:>width$}"), facts.title());
+    }
+    for (width, name) in texts.into_iter().filter(|(width, _)| *width > 0) {
+        put(frame, first(after(title, at + 2), width), name, facts.title());
         at += width + 2;
     }
-    put(frame, after(title, at), "Function", facts.title());
+    put(frame, after(title, at + 2), "Function", facts.title());
     for (line_at, index) in (0..list.height).zip(app.cursor.offset..) {
         let Some(row) = app.threads.get(index) else { break };
         let area = line(list, line_at);
         let style = if row.active > 0.0 { Style::new() } else { facts.faint() };
-        let pid = if many { format!("{:>9}", row.pid) } else { String::new() };
-        let numbers =
-            format!("{:>7} {:>7}{pid} {:>9}  ", share(row.active), share(row.gil), tid(row.tid));
-        let mut at = put(frame, area, &numbers, style);
-        let name = row.name.as_deref().unwrap_or("");
-        for (text, width) in [(name, names), (row.state.as_str(), states)] {
-            put(frame, first(after(area, at), width), &printable(text), style);
-            at += width + 2;
+        let numbers = [
+            (7, share(row.active)),
+            (columns.gil, share(row.gil)),
+            (columns.pid, row.pid.to_string()),
+            (9, tid(row.tid)),
+        ];
+        let mut at = 0;
+        for (width, number) in numbers.into_iter().filter(|(width, _)| *width > 0) {
+            let width = usize::from(width);
+            at += put(frame, after(area, at), &format!("{number:>width$}"), style);
         }
-        let place =
-            facts.recording.stack(row.stack).map(|(_, frame)| frame_label(facts, app, frame));
-        put_label(frame, after(area, at), &place.unwrap_or_default(), style, facts);
+        let name = printable(row.name.as_deref().unwrap_or(""));
+        put_ends(frame, first(after(area, at + 2), columns.name), &name, style);
+        at += columns.name + 2;
+        if columns.state > 0 {
+            let state = printable(&row.state);
+            put(frame, first(after(area, at + 2), columns.state), &state, style);
+            at += columns.state + 2;
+        }
+        let innermost = facts.recording.stack(row.stack);
+        let place = innermost.map(|(_, frame)| frame_label(facts, app, frame));
+        put_label(frame, after(area, at + 2), &place.unwrap_or_default(), style, facts);
         if app.cursor.selected == Some(index) {
             frame.buffer_mut().set_style(area, facts.selected());
         }

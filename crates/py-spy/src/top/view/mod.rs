@@ -3,6 +3,8 @@
 pub mod header;
 mod help;
 pub mod lists;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 use super::app::{App, View};

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
+use std::borrow::Cow;
 
 /// A part of the time as a percentage.
 pub fn percent(part: u64, whole: u64) -> String {
@@ -40,6 +41,39 @@ pub fn put(frame: &mut Frame, area: Rect, text: &str, style: Style) -> u16 {
     let (end, _) = buffer.set_stringn(area.x, area.y, text, width - 1, style);
     buffer.set_string(end, area.y, "…", style);
     end + 1 - area.x
+}
+
+/// Writes a name of which both ends matter: what has no room is left out of its middle.
+pub fn put_ends(frame: &mut Frame, area: Rect, text: &str, style: Style) {
+    let room = usize::from(area.width);
+    if Span::raw(text).width() <= room || room < 5 {
+        put(frame, area, text, style);
+        return;
+    }
+    let tail = room / 2;
+    let from = text.char_indices().rev().map(|(at, _)| at);
+    let from = from.take_while(|at| Span::raw(&text[*at..]).width() <= tail).last();
+    let end = &text[from.unwrap_or(text.len())..];
+    let at = put(frame, first(area, (room - Span::raw(end).width()) as u16), text, style);
+    put(frame, after(area, at), end, style);
+}
+
+/// A label `name (folder/file:line)` with as few folders left out as makes it fit.
+pub fn shorten(label: &str, room: u16) -> Cow<'_, str> {
+    let fits = |text: &str| Span::raw(text).width() <= usize::from(room);
+    let Some(place) = label.rfind(" (").map(|at| at + 2).filter(|_| !fits(label)) else {
+        return Cow::Borrowed(label);
+    };
+    let (name, path) = label.split_at(place);
+    let shorter = path.match_indices('/').map(|(at, _)| format!("{name}…{}", &path[at..]));
+    let mut last = None;
+    for text in shorter {
+        if fits(&text) {
+            return Cow::Owned(text);
+        }
+        last = Some(text);
+    }
+    last.map_or(Cow::Borrowed(label), Cow::Owned)
 }
 
 /// Writes to the right edge of one line, as much as there is room for.
@@ -92,6 +126,21 @@ mod tests {
             (percent(1, 3), percent(1, 0), share(12.5)),
             ("33.33%".into(), "0.00%".into(), "1250.00%".into())
         );
+    }
+
+    #[test]
+    fn folders_go_first() {
+        let label = "Parser.next (gunicorn/http/parser.py:12)";
+        let shown: Vec<Cow<str>> = [40, 39, 32, 20].map(|room| shorten(label, room)).into();
+        let expected = [
+            label,
+            "Parser.next (…/http/parser.py:12)",
+            "Parser.next (…/parser.py:12)",
+            "Parser.next (…/parser.py:12)",
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(shorten("no place but long", 5), "no place but long");
+        assert_eq!(shorten("größe (größe/größe.py)", 19), "größe (…/größe.py)");
     }
 
     #[test]

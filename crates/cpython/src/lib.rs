@@ -12,6 +12,7 @@ pub mod frames;
 pub mod layout;
 pub mod linetable;
 pub mod object;
+pub mod runs;
 pub mod still;
 pub mod threads;
 pub mod type_names;

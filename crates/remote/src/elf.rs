@@ -146,55 +146,141 @@ pub fn symbols_in_memory(
     read_dynamic(memory, module, names).unwrap_or_default()
 }
 
+/// One program header of an ELF file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// `p_type`.
+    pub kind: u32,
+    /// `p_flags`: 1 for what may be executed.
+    pub flags: u32,
+    /// `p_offset`.
+    pub offset: u64,
+    /// `p_vaddr`, as the file counts.
+    pub address: u64,
+    /// `p_filesz`.
+    pub file_size: u64,
+    /// `p_memsz`.
+    pub memory_size: u64,
+}
+
+impl Program {
+    /// A part of the file that is mapped.
+    pub const LOAD: u32 = 1;
+    /// The dynamic table.
+    pub const DYNAMIC: u32 = 2;
+    /// Notes.
+    pub const NOTE: u32 = 4;
+    /// The index of the unwind information.
+    pub const EH_FRAME: u32 = 0x6474_e550;
+}
+
+/// The headers of a mapped ELF file, as they lie in the target's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headers {
+    /// What must be added to the file's addresses to get the target's.
+    pub bias: u64,
+    /// Its program headers.
+    pub programs: Vec<Program>,
+}
+
+impl Headers {
+    /// Of the file whose first page is mapped at `start`. `read` fills a buffer from an
+    /// address, or says that it cannot.
+    pub fn read(arch: Arch, start: u64, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<Headers> {
+        let bytes = |address: u64, length: usize| {
+            let mut buffer = vec![0; length];
+            read(address, &mut buffer).then_some(buffer)
+        };
+        let word = arch.word();
+        let header = bytes(start, 64)?;
+        let class = [if word == 8 { 2 } else { 1 }, if arch.big_endian { 2 } else { 1 }];
+        if header.get(..4)? != b"\x7fELF" || header.get(4..6)? != class {
+            return None;
+        }
+        // Elf64_Ehdr: e_type 16, e_phoff 32, e_phentsize 54, e_phnum 56; Elf32: 16, 28, 42,
+        // 44. Elf64_Phdr: p_type, p_flags, p_offset 8, p_vaddr 16, p_filesz 32, p_memsz 40,
+        // 56 bytes; Elf32_Phdr: p_type, p_offset 4, p_vaddr 8, p_filesz 16, p_memsz 20,
+        // p_flags 24, 32 bytes.
+        let (phoff, sizes) = if word == 8 { (32, 54) } else { (28, 42) };
+        let [flags, offset, address, file_size, memory_size, length] =
+            if word == 8 { [4, 8, 16, 32, 40, 56] } else { [24, 4, 8, 16, 20, 32] };
+        let table = start.checked_add(arch.ptr(&header, phoff)?)?;
+        if arch.uint(&header, sizes, 2)? != length as u64 {
+            return None;
+        }
+        let count = arch.uint(&header, sizes + 2, 2)?.min(256) as usize;
+        let mut programs = Vec::new();
+        for program in bytes(table, length * count)?.chunks_exact(length) {
+            programs.push(Program {
+                kind: arch.uint(program, 0, 4)? as u32,
+                flags: arch.uint(program, flags, 4)? as u32,
+                offset: arch.ptr(program, offset)?,
+                address: arch.ptr(program, address)?,
+                file_size: arch.ptr(program, file_size)?,
+                memory_size: arch.ptr(program, memory_size)?,
+            });
+        }
+        let first = programs.iter().find(|program| program.kind == Program::LOAD)?;
+        Some(Headers { bias: start.wrapping_sub(first.address & !0xfff), programs })
+    }
+
+    /// The first header of a kind.
+    pub fn find(&self, kind: u32) -> Option<&Program> {
+        self.programs.iter().find(|program| program.kind == kind)
+    }
+}
+
 fn read_dynamic(
     memory: &dyn Memory,
     module: &Module,
     names: &[&'static str],
 ) -> Option<HashMap<&'static str, u64>> {
-    let arch = memory.arch();
-    let word = arch.word();
-    let start = module.start();
-    let header = memory.bytes(start, 64).ok()?;
-    if header.get(..4)? != b"\x7fELF" {
-        return None;
-    }
-    // Elf64_Ehdr: e_type 16, e_phoff 32, e_phentsize 54, e_phnum 56; Elf32: 16, 28, 42, 44.
-    let (phoff, sizes) = if word == 8 { (32, 54) } else { (28, 42) };
-    let table = start.checked_add(arch.ptr(&header, phoff)?)?;
-    let entry = arch.uint(&header, sizes, 2)? as usize;
-    let count = (arch.uint(&header, sizes + 2, 2)? as usize).min(256);
-    let headers = memory.bytes(table, entry.checked_mul(count)?).ok()?;
-    let mut bias = if arch.uint(&header, 16, 2)? == 2 { Some(0) } else { None };
-    let mut dynamic = None;
-    for program in headers.chunks_exact(entry.max(1)) {
-        let vaddr = arch.ptr(program, if word == 8 { 16 } else { 8 })?;
-        let size = arch.ptr(program, if word == 8 { 40 } else { 20 })?;
-        match arch.uint(program, 0, 4)? {
-            1 if bias.is_none() => bias = Some(start.wrapping_sub(vaddr & !0xfff)),
-            2 => dynamic = Some((vaddr, size)),
-            _ => {}
-        }
-    }
-    let bias = bias?;
-    let (vaddr, size) = dynamic?;
-    let entries = memory.bytes(vaddr.wrapping_add(bias), size.min(1 << 16) as usize).ok()?;
-    let tag = |wanted: u64| {
-        entries
-            .chunks_exact(2 * word)
-            .find_map(|item| (arch.ptr(item, 0)? == wanted).then(|| arch.ptr(item, word)).flatten())
-    };
-    // The loader of glibc has relocated these pointers in place, musl's has not.
-    let absolute = |value: u64| if value < start { value.wrapping_add(bias) } else { value };
-    let (strtab, strsz) = (absolute(tag(5)?), tag(10)?);
-    let symtab = absolute(tag(6)?);
-    // No entry tells the number of symbols; in every linker's output the strings follow.
-    let symbol = if word == 8 { 24 } else { 16 };
-    let count = (strtab.checked_sub(symtab)? / symbol).min(MAX_SYMBOLS);
-    let symbols = memory.bytes(symtab, (count * symbol) as usize).ok()?;
-    let strings = memory.bytes(strtab, strsz as usize).ok()?;
+    let table = DynamicTable::read(memory, module.start())?;
     let mut found = HashMap::new();
-    scan_symbols(arch, &symbols, &strings, names, |value| value.wrapping_add(bias), &mut found);
+    let bias = table.bias;
+    let address = |value: u64| value.wrapping_add(bias);
+    scan_symbols(memory.arch(), &table.symbols, &table.strings, names, address, &mut found);
     Some(found)
+}
+
+/// The dynamic symbol table of a mapped ELF file, as it lies in the target's memory.
+#[derive(Debug, Clone)]
+pub struct DynamicTable {
+    /// What must be added to the symbols' addresses to get the target's.
+    pub bias: u64,
+    /// `Elf64_Sym` or `Elf32_Sym`, one after the other.
+    pub symbols: Vec<u8>,
+    /// Their names.
+    pub strings: Vec<u8>,
+}
+
+impl DynamicTable {
+    /// Of the file whose first page is mapped at `start`.
+    pub fn read(memory: &dyn Memory, start: u64) -> Option<DynamicTable> {
+        let arch = memory.arch();
+        let word = arch.word();
+        let headers =
+            Headers::read(arch, start, |address, into| memory.read(address, into).is_ok())?;
+        let bias = headers.bias;
+        let dynamic = headers.find(Program::DYNAMIC)?;
+        let size = dynamic.memory_size.min(1 << 16) as usize;
+        let entries = memory.bytes(dynamic.address.wrapping_add(bias), size).ok()?;
+        let tag = |wanted: u64| {
+            entries.chunks_exact(2 * word).find_map(|item| {
+                (arch.ptr(item, 0)? == wanted).then(|| arch.ptr(item, word)).flatten()
+            })
+        };
+        // The loader of glibc has relocated these pointers in place, musl's has not.
+        let absolute = |value: u64| if value < start { value.wrapping_add(bias) } else { value };
+        let (strtab, strsz) = (absolute(tag(5)?), tag(10)?);
+        let symtab = absolute(tag(6)?);
+        // No entry tells the number of symbols; in every linker's output the strings follow.
+        let symbol = if word == 8 { 24 } else { 16 };
+        let count = (strtab.checked_sub(symtab)? / symbol).min(MAX_SYMBOLS);
+        let symbols = memory.bytes(symtab, (count * symbol) as usize).ok()?;
+        let strings = memory.bytes(strtab, strsz as usize).ok()?;
+        Some(DynamicTable { bias, symbols, strings })
+    }
 }
 
 /// A build id longer than this is none; they have 20 bytes mostly.
@@ -212,33 +298,14 @@ pub fn build_id(path: &std::path::Path) -> Option<Vec<u8>> {
 /// there and in the note that its headers point to. `read` fills a buffer from an
 /// address, or says that it cannot.
 pub fn build_id_in_memory(start: u64, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<Vec<u8>> {
-    let bytes = |address: u64, length: usize| {
-        let mut buffer = vec![0; length];
-        read(address, &mut buffer).then_some(buffer)
-    };
-    let arch = Arch::LE64;
-    let header = bytes(start, 64)?;
-    if header.get(..6)? != b"\x7fELF\x02\x01" {
-        return None;
-    }
-    // e_phoff 32, e_phentsize 54, e_phnum 56; p_type 0, p_vaddr 16, p_filesz 32.
-    let table = start.checked_add(arch.uint(&header, 32, 8)?)?;
-    let count = arch.uint(&header, 56, 2)?.min(256) as usize;
-    if arch.uint(&header, 54, 2)? != 56 {
-        return None;
-    }
-    let headers = bytes(table, 56 * count)?;
-    let field = |program: &[u8], offset| arch.uint(program, offset, 8).unwrap_or(0);
-    let kind = |program: &[u8]| arch.uint(program, 0, 4);
-    let mut programs = headers.chunks_exact(56);
-    let first = programs.clone().find(|program| kind(program) == Some(1))?;
-    let bias = start.wrapping_sub(field(first, 16) & !0xfff);
-    programs.find_map(|program| {
-        let length = field(program, 32).min(1 << 16) as usize;
-        if kind(program) != Some(4) {
+    let headers = Headers::read(Arch::LE64, start, &read)?;
+    headers.programs.iter().find_map(|program| {
+        if program.kind != Program::NOTE {
             return None;
         }
-        note_build_id(&bytes(field(program, 16).wrapping_add(bias), length)?)
+        let mut notes = vec![0; program.file_size.min(1 << 16) as usize];
+        let address = program.address.wrapping_add(headers.bias);
+        read(address, &mut notes).then(|| note_build_id(&notes)).flatten()
     })
 }
 

@@ -86,6 +86,11 @@ pub struct Thread {
     pub frame: u32,
     /// Where the C frame (3.11, 3.12) points to the current frame.
     pub cframe_current: Option<u32>,
+    /// The innermost C frame (3.10 to 3.12): each run of the evaluation loop has one on its
+    /// native stack.
+    pub cframe: Option<u32>,
+    /// Where a C frame points to that of the run around it.
+    pub cframe_previous: Option<u32>,
     /// `pthread_self()`, an unsigned long.
     pub thread_id: u32,
     /// The system's thread id (3.11 and later).
@@ -381,6 +386,10 @@ fn thread(source: &Source) -> Result<Thread, Unsupported> {
         interp: source.need(("thread_state", "interp"), &[(S, "interp")])?,
         frame,
         cframe_current: cframe,
+        cframe: source.table(S, "cframe").filter(|_| !published),
+        cframe_previous: source
+            .first(&[("_PyCFrame", "previous"), ("CFrame", "previous")])
+            .filter(|_| !published),
         thread_id: source.need(("thread_state", "thread_id"), &[(S, "thread_id")])?,
         native_thread_id: source
             .either(("thread_state", "native_thread_id"), &[(S, "native_thread_id")]),

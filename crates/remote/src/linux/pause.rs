@@ -147,6 +147,24 @@ impl Pauser {
         self.held.iter().any(|(held, _)| *held == tid)
     }
 
+    /// The general registers of a thread that is held, as the kernel orders them
+    /// (`struct user_regs_struct`, `struct user_pt_regs`); fewer of a 32-bit thread.
+    pub fn registers(&self, tid: i32) -> Option<Vec<u64>> {
+        const NT_PRSTATUS: usize = 1;
+        if !self.holds(tid) {
+            return None;
+        }
+        let mut words = vec![0u64; 40];
+        let mut into =
+            libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: words.len() * 8 };
+        // SAFETY: `into` describes exactly `words`, which outlives the call; the kernel
+        // writes no more than that, and how much into `iov_len`.
+        let failed =
+            unsafe { libc::ptrace(libc::PTRACE_GETREGSET, tid, NT_PRSTATUS, &raw mut into) == -1 };
+        words.truncate(into.iov_len / 8);
+        (!failed).then_some(words)
+    }
+
     /// Lets go of threads that stopped after we had given up waiting. Call it often.
     pub fn collect_late(&mut self) {
         self.late.retain(|tid| match poll_stop(*tid) {

@@ -118,6 +118,22 @@ impl Thread {
         self.state().map(RunState::is_running)
     }
 
+    /// Stack pointer and instruction of a thread that waits in the kernel; `None` while it
+    /// runs, or where the system does not tell.
+    pub fn waits_at(&mut self) -> Option<(u64, u64)> {
+        if self.syscall.is_none() {
+            self.syscall = File::open(self.dir.join("syscall")).ok();
+        }
+        let mut text = [0; 256];
+        let got = self.syscall.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..got)?).ok()?;
+        // `nr a b c d e f sp pc`, or `-1 sp pc` outside of a system call.
+        let mut last = text.split_ascii_whitespace().rev();
+        let mut number = || u64::from_str_radix(last.next()?.strip_prefix("0x")?, 16).ok();
+        let (pc, sp) = (number()?, number()?);
+        Some((sp, pc))
+    }
+
     /// Nanoseconds of CPU time used so far (up to the last clock tick or switch).
     pub fn cpu_ns(&mut self) -> Option<u64> {
         if self.schedstat.is_none() {
@@ -187,6 +203,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(thread.is_running(), Some(false));
+        let (sp, pc) = thread.waits_at().expect("where it waits");
+        assert!(sp > 4096 && pc > 4096);
         STOP.store(true, Ordering::Relaxed);
         drop(go);
         spinning.join().and(waiting.join()).expect("both end");

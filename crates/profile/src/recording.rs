@@ -157,17 +157,23 @@ impl Recording {
         }
     }
 
-    /// Forgets the samples so far, of whole ticks, but for how many they were: so recording takes
-    /// no more memory however long it goes on. What was not yet given to the
-    /// [`StreamWriter`](crate::StreamWriter)s is lost, and no other format can be written.
-    pub fn forget_samples(&mut self) {
-        self.partial = true;
-        self.counts.clear();
+    /// Forgets the timeline so far, of whole ticks: so it takes no more memory however long
+    /// recording goes on. What was not yet given to the [`StreamWriter`](crate::StreamWriter)s is
+    /// lost, and formats that need the timeline cannot be written.
+    pub fn forget_events(&mut self) {
         self.renamed_forgotten += self.renamed.len();
         self.renamed.clear();
         if let Some(timeline) = &mut self.timeline {
             timeline.forget();
         }
+    }
+
+    /// Forgets the timeline and the samples so far, but for how many they were: no other format
+    /// can be written than what the [`StreamWriter`](crate::StreamWriter)s write.
+    pub fn forget_samples(&mut self) {
+        self.forget_events();
+        self.partial = true;
+        self.counts.clear();
     }
 
     /// Whether samples were forgotten.
@@ -262,12 +268,12 @@ impl Recording {
         self.counts.iter().map(|(&(thread, stack), &weight)| (thread, stack, weight))
     }
 
-    /// Who ran what when; `None` if the recording did not keep that. Complete once [`finish`] was
+    /// Who ran what when; `None` if the recording did not keep that, or has forgotten some. Complete once [`finish`] was
     /// called.
     ///
     /// [`finish`]: Recording::finish
     pub fn timeline(&self) -> Option<Timeline<'_>> {
-        let timeline = self.timeline.as_ref().filter(|_| !self.partial);
+        let timeline = self.timeline.as_ref().filter(|timeline| timeline.forgotten() == 0);
         timeline.map(timeline::Builder::events)
     }
 

@@ -218,6 +218,12 @@ mod tests {
         let mut sample = Sample::new(Keep::ALL);
         sample.tick(&["f"]);
         sample.recording.finish(0);
+        sample.recording.forget_events();
+        for kind in FormatKind::ALL {
+            let mut out = Vec::new();
+            let result = kind.format().write(&sample.recording, &Style::default(), &mut out);
+            assert_eq!(result.is_err(), kind.format().needs_timeline(), "{kind}");
+        }
         sample.recording.forget_samples();
         for kind in FormatKind::ALL {
             let mut out = Vec::new();

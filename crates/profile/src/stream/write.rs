@@ -52,7 +52,7 @@ impl StreamWriter {
         let timeline = recording
             .timeline_builder()
             .ok_or_else(|| error("the recording did not keep its timeline"))?;
-        if recording.is_partial() && timeline.forgotten() > self.timeline {
+        if timeline.forgotten() > self.timeline {
             return Err(error("samples were forgotten before they were written"));
         }
         if !self.began {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::fleet::Filter;
+use crate::look::Look;
 use crate::sampler::Policy;
 use crate::top::{Column, Level};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
@@ -34,6 +35,8 @@ pub enum Command {
     Top(TopArgs),
     /// Show the stack of every thread
     Dump(DumpArgs),
+    /// Turn a saved recording into another format
+    Convert(ConvertArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions {
@@ -110,7 +113,7 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Vec<PathBuf>,
 
-    /// Output format: flamegraph, raw, speedscope or chrometrace [default: by the file's ending, else flamegraph]
+    /// Output format: flamegraph, raw, speedscope, chrometrace, or pyspy (the recording with all that is in it, for convert) [default: by the file's ending, else flamegraph]
     #[arg(short, long, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<FormatKind>,
 
@@ -122,17 +125,9 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
     pub rate: f64,
 
-    /// Aggregate by a function's first line instead of by line
-    #[arg(short = 'F', long, conflicts_with = "nolineno")]
-    pub function: bool,
-
-    /// Leave line numbers out
-    #[arg(long)]
-    pub nolineno: bool,
-
-    /// Show threads as root frames
-    #[arg(short, long)]
-    pub threads: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub look: Look,
 
     /// Only threads that hold the GIL
     #[arg(short, long)]
@@ -158,13 +153,33 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub choice: Choice,
 
-    /// Full paths of source files instead of short ones
-    #[arg(long)]
-    pub full_filenames: bool,
-
     /// More detail about how the samples came about
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Flags of `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// The recording: a file that record has written with -f pyspy, or - for stdin
+    #[arg(value_name = "RECORDING")]
+    pub input: PathBuf,
+
+    /// Where to write, - for stdout; may be given several times
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub output: Vec<PathBuf>,
+
+    /// Output format: flamegraph, raw, speedscope, chrometrace or pyspy [default: by the file's ending, else flamegraph]
+    #[arg(short, long, value_name = "FORMAT", ignore_case = true)]
+    pub format: Option<FormatKind>,
+
+    /// Show processes as root frames [default: if there are several]
+    #[arg(short, long)]
+    pub subprocesses: bool,
+
+    /// How it is shown.
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// Flags of `top`.

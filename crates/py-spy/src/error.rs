@@ -29,6 +29,8 @@ pub enum Error {
     Core(PathBuf, String),
     /// A file cannot be written.
     Output(PathBuf, std::io::Error),
+    /// A recording cannot be read.
+    Input(PathBuf, profile::Unreadable),
     /// A program cannot be started.
     Spawn(String, std::io::Error),
     /// The command line makes no sense.
@@ -116,6 +118,7 @@ impl fmt::Display for Error {
             Error::Core(path, why) => write!(f, "core file {}: {why}", path.display()),
             Error::Ended(pid) => write!(f, "process {pid} has ended"),
             Error::Output(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+            Error::Input(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Error::Spawn(program, error) => {
                 write!(f, "cannot start {program}: {error}")
             }

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Record(args) => py_spy::record::run(args),
         Command::Top(args) => py_spy::top::run(args),
         Command::Dump(args) => py_spy::dump::run(args),
+        Command::Convert(args) => py_spy::convert::run(args),
         Command::Completions { shell } => {
             completions(*shell);
             Ok(0)

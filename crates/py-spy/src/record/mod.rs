@@ -3,6 +3,7 @@
 pub(crate) mod output;
 mod progress;
 pub(crate) mod schedule;
+mod stream;
 
 use crate::cli::RecordArgs;
 use crate::error::Error;
@@ -10,11 +11,12 @@ use crate::fleet::{Fleet, Plan};
 use crate::launch::launch;
 use crate::sampler::Options;
 use output::Outputs;
-use profile::{Keep, Lines, Style};
+use profile::{Keep, Style};
 use progress::Progress;
 use remote::os::clock;
 use remote::os::signals::Signals;
 use schedule::{Schedule, Tick};
+use stream::Streams;
 
 /// Why sampling ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ enum End {
     Time,
     Signal,
     Exit,
+    /// Nothing that is seen can be written any more.
+    Output,
 }
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
@@ -30,8 +34,8 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         return Err(Error::NotYet("native stacks (--native)"));
     }
     let filter = args.choice.filter()?;
-    let style = style(args);
-    let outputs = Outputs::prepare(args)?;
+    let style = args.look.style(args.subject.subprocesses || args.subject.pid.len() > 1);
+    let mut outputs = Outputs::prepare(args)?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
     let mut launched = launch(&args.subject, None)?;
@@ -62,39 +66,27 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
             member.pid()
         ));
     }
+    let mut sinks = Sinks { streams: Streams::open(&mut outputs)?, outputs, style };
     announce(args, &fleet);
-    let end = sample(args, &mut fleet, &signals, &outputs, &style);
+    let end = sample(args, &mut fleet, &signals, &mut sinks);
     match end {
         End::Exit if fleet.lives() => {
             say("Stopped sampling because process is no Python program any more")
         }
         End::Exit => say("Stopped sampling because process exited"),
         End::Signal => say("Stopped sampling because of a signal"),
-        End::Time => {}
+        End::Time | End::Output => {}
     }
     if fleet.recording.processes().len() == 0 {
         say("No Python program was seen");
     }
     fleet.finish();
-    outputs.write(&fleet.recording, &style, say)?;
+    let streamed = sinks.streams.finish(&fleet.recording);
+    sinks.outputs.write(&fleet.recording, &sinks.style, say).and(streamed)?;
     for line in fleet.report(args.verbose > 0) {
         say(&line);
     }
     Ok(if end == End::Exit { launched.ended_status().unwrap_or(0) } else { 0 })
-}
-
-fn style(args: &RecordArgs) -> Style {
-    Style {
-        lines: match (args.function, args.nolineno) {
-            (true, _) => Lines::FunctionFirstLine,
-            (_, true) => Lines::NoLine,
-            _ => Lines::Line,
-        },
-        full_filenames: args.full_filenames,
-        show_threads: args.threads,
-        show_processes: args.subject.subprocesses || args.subject.pid.len() > 1,
-        ..Style::default()
-    }
 }
 
 fn announce(args: &RecordArgs, fleet: &Fleet) {
@@ -114,13 +106,7 @@ fn announce(args: &RecordArgs, fleet: &Fleet) {
 }
 
 /// Samples until it is time to end.
-fn sample(
-    args: &RecordArgs,
-    fleet: &mut Fleet,
-    signals: &Signals,
-    outputs: &Outputs,
-    style: &Style,
-) -> End {
+fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut Sinks) -> End {
     clock::tighten_timer();
     let mut schedule = Schedule::new(clock::now_ns(), args.rate);
     let mut progress = Progress::new();
@@ -135,7 +121,9 @@ fn sample(
                 Woken::Slice if fleet.is_over() => return End::Exit,
                 Woken::Slice => {}
             }
-            snapshot(fleet, signals, outputs, style);
+            if !sinks.keep_up(fleet, signals) {
+                return End::Output;
+            }
         }
         let now = clock::now_ns();
         if end_ns.is_some_and(|end| now >= end) {
@@ -147,18 +135,34 @@ fn sample(
         if !fleet.sample(now - schedule.start_ns()) {
             return End::Exit;
         }
-        snapshot(fleet, signals, outputs, style);
+        if !sinks.keep_up(fleet, signals) {
+            return End::Output;
+        }
         progress.show(now, schedule.start_ns(), &fleet.recording.quality);
     }
 }
 
-/// Writes what there is so far, if a signal has asked for it.
-fn snapshot(fleet: &mut Fleet, signals: &Signals, outputs: &Outputs, style: &Style) {
-    if signals.take_snapshot() {
-        fleet.finish();
-        if let Err(error) = outputs.write(&fleet.recording, style, say) {
-            say(&error.to_string());
+/// Where what is seen goes to.
+struct Sinks {
+    /// While it is seen.
+    streams: Streams,
+    /// At the end, and when a signal asks for it.
+    outputs: Outputs,
+    style: Style,
+}
+
+impl Sinks {
+    /// Writes what is to be written now. False if there is nothing left to write to.
+    fn keep_up(&mut self, fleet: &mut Fleet, signals: &Signals) -> bool {
+        let now = clock::now_ns();
+        if signals.take_snapshot() {
+            fleet.finish();
+            self.streams.snapshot(&mut fleet.recording, now);
+            if let Err(error) = self.outputs.write(&fleet.recording, &self.style, say) {
+                say(&error.to_string());
+            }
         }
+        self.streams.write(&mut fleet.recording, now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::{RecordArgs, Subject};
 use crate::error::Error;
-use profile::{FormatKind, Recording, Style};
+use profile::{FormatKind, Quality, Recording, Style};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,14 @@ struct Output {
     place: Place,
 }
 
+/// Where an output goes.
 #[derive(Debug)]
-enum Place {
+pub enum Place {
+    /// Our standard output.
     Stdout,
     /// A device, a pipe: written to directly.
     Special(PathBuf),
+    /// A plain file.
     File(PathBuf),
 }
 
@@ -32,12 +35,17 @@ impl Outputs {
         if paths.is_empty() {
             paths.push(default_name(&args.subject, args.format.unwrap_or_default()));
         }
-        let mut outputs = Vec::new();
-        for path in paths {
+        Outputs::new(paths, args.format)
+    }
+
+    /// These files, `-` being stdout, in this format or else those that their names tell; fails
+    /// if any of it cannot be written.
+    pub fn new(paths: Vec<PathBuf>, format: Option<FormatKind>) -> Result<Outputs, Error> {
+        let prepare = |path: PathBuf| {
             let place = if path.as_os_str() == "-" { None } else { Some(path) };
-            outputs.push(Output::prepare(place, args.format)?);
-        }
-        Ok(Outputs(outputs))
+            Output::prepare(place, format)
+        };
+        Ok(Outputs(paths.into_iter().map(prepare).collect::<Result<_, _>>()?))
     }
 
     /// One file, in the format that its name tells; fails if it cannot be written.
@@ -48,6 +56,11 @@ impl Outputs {
     /// The formats of all outputs.
     pub fn formats(&self) -> impl Iterator<Item = FormatKind> + '_ {
         self.0.iter().map(|output| output.format)
+    }
+
+    /// Takes out those of a format.
+    pub fn take(&mut self, format: FormatKind) -> Vec<Place> {
+        self.0.extract_if(.., |output| output.format == format).map(|output| output.place).collect()
     }
 
     /// Writes `recording` to all of them. What cannot be written where it should goes to
@@ -61,7 +74,7 @@ impl Outputs {
     ) -> Result<(), Error> {
         let mut failed = None;
         for output in &self.0 {
-            let (wrote, path) = match output.write(recording, style) {
+            let (failure, path) = match output.write(recording, style) {
                 Ok(path) => (None, path),
                 Err((path, error)) => match rescue(output, recording, style) {
                     Ok(rescued) => (Some(Error::Output(path, error)), rescued),
@@ -71,23 +84,40 @@ impl Outputs {
                     }
                 },
             };
-            if wrote.is_some() {
-                failed = wrote;
-            }
-            let quality = &recording.quality;
-            say(&format!(
-                "Wrote {} data to '{}'. Samples: {} Errors: {}",
-                output.format,
-                path.display(),
-                quality.samples,
-                quality.errors
-            ));
+            failed = failure.or(failed);
+            say(&wrote(output.format, &path, &recording.quality));
         }
         failed.map_or(Ok(()), Err)
     }
 }
 
+/// What is said of an output that was written.
+pub fn wrote(format: FormatKind, path: &Path, quality: &Quality) -> String {
+    let path = path.display();
+    format!(
+        "Wrote {format} data to '{path}'. Samples: {} Errors: {}",
+        quality.samples, quality.errors
+    )
+}
+
 impl Place {
+    /// Its path, `-` for standard output.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Place::Stdout => PathBuf::from("-"),
+            Place::Special(path) | Place::File(path) => path.clone(),
+        }
+    }
+
+    /// Opens it for writing. A file that exists is replaced.
+    pub fn open(&self) -> io::Result<File> {
+        match self {
+            Place::Stdout => own_stdout(),
+            Place::Special(path) => File::options().write(true).open(path),
+            Place::File(path) => temporary(path)?.persist(path).map_err(|failure| failure.error),
+        }
+    }
+
     fn of(path: PathBuf) -> Result<Place, Error> {
         let failed = |error| Error::Output(path.clone(), error);
         match path.metadata() {
@@ -144,13 +174,30 @@ impl Output {
 }
 
 fn rescue(output: &Output, recording: &Recording, style: &Style) -> io::Result<PathBuf> {
-    let suffix = format!(".{}", output.format.format().extension());
+    rescue_file(output.format, |out| output.format.format().write(recording, style, out))
+}
+
+/// Writes a file in the folder for temporary files, and keeps it.
+pub fn rescue_file(
+    format: FormatKind,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<PathBuf> {
+    let suffix = format!(".{}", format.format().extension());
     let file = tempfile::Builder::new().prefix("py-spy-").suffix(&suffix).tempfile()?;
     let mut out = BufWriter::new(file.as_file());
-    output.format.format().write(recording, style, &mut out)?;
+    write(&mut out)?;
     out.flush()?;
     drop(out);
     Ok(file.keep().map_err(|failure| failure.error)?.1)
+}
+
+/// Standard output without the buffer that Rust puts before it.
+fn own_stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(File::from(handle))
 }
 
 /// A file beside `path`, with the permissions of a new one, removed when dropped.

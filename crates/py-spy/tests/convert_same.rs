@@ -1,0 +1,112 @@
+//! What `convert` makes of a saved recording is what `record` itself would have written.
+
+mod record_kit;
+mod support;
+
+use record_kit::{Folder, folded, modern, samples, total, with};
+use std::process::Stdio;
+use support::{Interpreter, Target, for_each, one_per_version, py_spy, run_py_spy};
+
+/// The formats, by the endings of the files' names.
+const ENDINGS: [&str; 4] = ["txt", "svg", "speedscope.json", "trace.json"];
+
+fn bytes(folder: &Folder, name: &str) -> Vec<u8> {
+    std::fs::read(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Records in all formats at once, and again from the saved recording: with `look` both times,
+/// and `more` for the recording.
+#[track_caller]
+fn check_same(pid: i32, look: &[&str], more: &[&str]) {
+    let (folder, pid) = (Folder::new(), pid.to_string());
+    let outputs = |stem: &str| -> Vec<String> {
+        let file = |ending| ["-o".to_owned(), folder.file(&format!("{stem}.{ending}"))];
+        ENDINGS.into_iter().flat_map(file).collect()
+    };
+    let saved = folder.file("run.pyspy");
+    let fixed = ["record", "-p", &pid, "-d", "0.7", "-r", "200", "-o", &saved];
+    let fixed = [&fixed, look, more].concat();
+    let recorded = run_py_spy(fixed.iter().map(ToString::to_string).chain(outputs("direct"))).ok();
+    let fixed = [&["convert", &saved], look].concat();
+    let converted =
+        run_py_spy(fixed.iter().map(ToString::to_string).chain(outputs("converted"))).ok();
+    assert!(!converted.stderr.contains("not complete"), "{}", converted.stderr);
+    assert_eq!(converted.stdout, "");
+    assert_eq!(folder.names().len(), 2 * ENDINGS.len() + 1, "{:?}", folder.names());
+    for ending in ENDINGS {
+        let direct = bytes(&folder, &format!("direct.{ending}"));
+        let converted = bytes(&folder, &format!("converted.{ending}"));
+        assert!(!direct.is_empty() && direct == converted, "{ending}, {look:?}, {more:?}");
+    }
+    let stacks = folded(&folder.read("converted.txt"));
+    if !more.contains(&"--cpu") {
+        assert_eq!(total(&stacks), samples(&recorded.stderr), "{}", recorded.stderr);
+    }
+}
+
+#[test]
+fn on_every_version() {
+    let test = |python: &Interpreter| {
+        let target = Target::start(python, "record_life.py", &["burn"]);
+        check_same(target.pid(), &[], &[]);
+    };
+    for_each(one_per_version(), test);
+}
+
+/// Threads and processes, weights, and every way to look at them.
+#[test]
+fn however_it_is_looked_at() {
+    let kinds = ["python", "outside", "stepper", "waiter"];
+    let threads = Target::start(modern(), "record_threads.py", &kinds);
+    check_same(threads.pid(), &["-t"], &["-i"]);
+    check_same(threads.pid(), &["-t", "-F"], &["--cpu"]);
+    check_same(threads.pid(), &["--nolineno", "--full-filenames"], &["--gil"]);
+    let forks = Target::start(modern(), "record_life.py", &["fork"]);
+    check_same(forks.pid(), &["--subprocesses", "-t"], &[]);
+}
+
+/// The flags of `convert` decide, not those of `record`: everything was kept.
+#[test]
+fn nothing_is_lost_by_how_it_was_recorded() {
+    let kinds = ["python", "stepper"];
+    let target = Target::start(modern(), "record_threads.py", &kinds);
+    let (folder, pid) = (Folder::new(), target.pid().to_string());
+    let (saved, direct) = (folder.file("run.pyspy"), folder.file("direct.txt"));
+    let args = ["-d", "0.7", "-r", "200", "-F", "-p", &pid, "-o", &saved, "-o", &direct];
+    run_py_spy([&["record"], &args[..]].concat()).ok();
+    let raw = |look: &[&str]| {
+        let args = [&["convert", &saved, "-f", "raw", "-o", "-"], look].concat();
+        run_py_spy(args).ok().stdout
+    };
+    assert_eq!(raw(&["-F"]), folder.read("direct.txt"));
+    let threads = folded(&raw(&["-t", "--full-filenames"]));
+    assert_eq!(total(&threads), total(&folded(&raw(&[]))));
+    assert_eq!(with(&threads, "thread ("), total(&threads));
+    assert!(threads.iter().any(|(frames, _)| frames[0].ends_with(": python")), "{threads:?}");
+    let script = support::target::script_path("record_threads.py");
+    let full = format!("compute_in_python ({}:", script.to_str().unwrap());
+    assert!(with(&threads, &full) > 0, "{full}: {threads:?}");
+}
+
+/// Through pipes, in and out, while it is recorded; and into its own format.
+#[test]
+fn through_pipes() {
+    let target = Target::start(modern(), "record_life.py", &["burn"]);
+    let (folder, pid) = (Folder::new(), target.pid().to_string());
+    let direct = folder.file("direct.txt");
+    let args = ["record", "-d", "0.5", "-p", &pid, "-f", "pyspy", "-o", "-"];
+    let mut record = py_spy(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let args = ["convert", "-", "-o", &direct, "-o", &folder.file("copy.pyspy")];
+    let convert = py_spy(args).stdin(record.stdout.take().unwrap()).output().unwrap();
+    assert!(record.wait().unwrap().success());
+    let told = String::from_utf8(convert.stderr).unwrap();
+    assert!(convert.status.success() && !told.contains("not complete"), "{told}");
+    let copied = run_py_spy(["convert", &folder.file("copy.pyspy"), "-f", "raw", "-o", "-"]).ok();
+    assert!(with(&folded(&copied.stdout), "compute_in_parent (") > 0);
+    assert_eq!(copied.stdout, folder.read("direct.txt"));
+}

@@ -94,7 +94,7 @@ fn little_room() {
     );
     key(&mut app, &recording, KeyCode::Char('t'));
     let shown = lines(&screen(&mut app, &recording, 40, 6));
-    assert_eq!(shown[2], "100.00%       70  Main…ead  f (app.py:10)");
+    assert_eq!(shown[2], "100.00%       70  Mai…read  f (app.py:1…");
 }
 
 /// Nothing breaks, however small the screen is and whatever is on it.

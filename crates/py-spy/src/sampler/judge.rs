@@ -101,8 +101,9 @@ impl Sampler {
         let found = match paused {
             Ok(()) => self.read_still(thread, true),
             Err(_) => {
+                // It did not get a processor to stop on: then it does not change either.
                 self.counters.pause_failed += 1;
-                Ok(Still::Unclear)
+                self.read_still(thread, false)
             }
         };
         self.pauser.resume();

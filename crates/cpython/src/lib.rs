@@ -18,6 +18,7 @@ pub mod threads;
 pub mod type_names;
 pub mod value;
 pub mod version;
+pub mod waits;
 
 #[cfg(test)]
 mod testing;

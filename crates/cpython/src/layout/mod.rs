@@ -7,6 +7,7 @@
 pub mod debug_offsets;
 pub mod table;
 pub mod values;
+pub mod waits;
 
 use crate::version::Version;
 use debug_offsets::DebugOffsets;
@@ -41,6 +42,8 @@ pub struct Layout {
     pub object: Object,
     /// Local variables and values.
     pub values: values::Values,
+    /// What threads wait for.
+    pub waits: waits::Waits,
 }
 
 /// Offsets in `_PyRuntimeState`.
@@ -341,6 +344,7 @@ impl Layout {
             text: text(&source, free_threaded)?,
             object: object(&source)?,
             values: values::values(&source)?,
+            waits: waits::waits(&source),
         })
     }
 }

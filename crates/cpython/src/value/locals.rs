@@ -193,33 +193,58 @@ impl Decoder<'_> {
         self.objects.text(name, 512).ok()
     }
 
-    /// The variables that the frame itself holds.
-    fn fast(&self, frame: &RawFrame, slots: &[Slot]) -> Result<Vec<Variable>> {
+    /// Names and objects of the variables that the frame itself holds, without reading
+    /// what they are.
+    pub fn addresses(&self, frame: &RawFrame) -> Result<Vec<(String, u64)>> {
+        let flags = self.int(frame.code, self.layout().values.code.flags)?;
+        let held = self.held(frame, &self.slots_of(frame.code, flags)?)?;
+        let addresses = held.into_iter().filter_map(|(slot, name, raw)| {
+            let address = self.object_in(&slot, raw)?;
+            (address != 0).then_some((name, address))
+        });
+        Ok(addresses.collect())
+    }
+
+    /// The places that hold something: what for, under which name, and the raw word.
+    fn held(&self, frame: &RawFrame, slots: &[Slot]) -> Result<Vec<(Slot, String, u64)>> {
         let at = frame.address.wrapping_add(u64::from(self.layout().values.frame.localsplus));
         let values = self.pointers(at, slots.len() as u64, slots.len())?;
-        let mut variables: Vec<Variable> = Vec::new();
+        let mut held = Vec::new();
         for (slot, raw) in slots.iter().zip(values) {
-            let tagged = self.layout().frame.tag_mask != 0;
-            let address = if tagged { raw & !3 } else { raw };
-            if address == 0 && raw & 3 != 3 {
+            if raw & !self.layout().frame.tag_mask == 0 && raw & 3 != 3 {
                 continue;
             }
             // The compiler's own variables of list comprehensions before 2.7: `_[1]`.
             let name = self.text_of(slot.name).filter(|name| !name.starts_with("_["));
-            let Some(name) = name else { continue };
-            let name = text::clean(&name);
-            let (address, value) = if tagged && raw & 3 == 3 {
-                // Include/internal/pycore_stackref.h: an integer, two bits up.
-                (0, Value::int(raw as i64 >> 2))
-            } else {
-                let address = match slot.storage {
-                    Storage::Cell | Storage::Free => self.cell_content(address),
-                    _ => address,
-                };
-                if address == 0 {
-                    continue;
-                }
-                (address, self.value(address))
+            if let Some(name) = name {
+                held.push((*slot, text::clean(&name), raw));
+            }
+        }
+        Ok(held)
+    }
+
+    /// The object that a place holds, 0 for none; `None` for a number that is no object
+    /// (Include/internal/pycore_stackref.h, 3.15: an integer, two bits up).
+    fn object_in(&self, slot: &Slot, raw: u64) -> Option<u64> {
+        let tag_mask = self.layout().frame.tag_mask;
+        if tag_mask != 0 && raw & 3 == 3 {
+            return None;
+        }
+        let address = raw & !tag_mask;
+        Some(match slot.storage {
+            Storage::Cell | Storage::Free => self.cell_content(address),
+            _ => address,
+        })
+    }
+
+    /// The variables that the frame itself holds.
+    fn fast(&self, frame: &RawFrame, slots: &[Slot]) -> Result<Vec<Variable>> {
+        let mut variables: Vec<Variable> = Vec::new();
+        for (slot, name, raw) in self.held(frame, slots)? {
+            let (address, value) = match self.object_in(&slot, raw) {
+                Some(0) => continue,
+                Some(address) => (address, self.value(address)),
+                None => (0, Value::int(raw as i64 >> 2)),
             };
             let variable =
                 Variable { name, kind: slot.kind, storage: slot.storage, address, value };

@@ -11,7 +11,7 @@ type Result<T> = std::result::Result<T, BadObject>;
 
 /// Reads values; knows the types that it has met.
 pub struct Decoder<'a> {
-    pub(super) objects: Objects<'a>,
+    pub(crate) objects: Objects<'a>,
     pub(super) budget: Budget,
     pub(super) types: RefCell<Types>,
     expired: Option<&'a dyn Fn() -> bool>,
@@ -34,7 +34,7 @@ impl<'a> Decoder<'a> {
         self.expired.is_some_and(|expired| expired())
     }
 
-    pub(super) fn layout(&self) -> &'a Layout {
+    pub(crate) fn layout(&self) -> &'a Layout {
         self.objects.layout
     }
 
@@ -51,7 +51,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// A length: `ob_size` and such.
-    pub(super) fn length(&self, object: u64, offset: u32) -> Result<u64> {
+    pub(crate) fn length(&self, object: u64, offset: u32) -> Result<u64> {
         let size = self.layout().values.ssize as usize;
         let value = self.objects.memory.uint(object.wrapping_add(u64::from(offset)), size)?;
         let limit = if size == 4 { 1 << 31 } else { 1 << 40 };
@@ -67,7 +67,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The first of `length` pointers at `at`.
-    pub(super) fn pointers(&self, at: u64, length: u64, limit: usize) -> Result<Vec<u64>> {
+    pub(crate) fn pointers(&self, at: u64, length: u64, limit: usize) -> Result<Vec<u64>> {
         let arch = self.layout().arch;
         let count = length.min(limit as u64) as usize;
         let bytes = self.objects.memory.bytes(at, count * arch.word())?;

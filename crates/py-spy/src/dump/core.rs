@@ -60,7 +60,9 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
             signal: core.signal,
             tid: core.threads.first().map_or(0, |thread| thread.tid),
         }),
+        collecting: threads.iter().any(|thread| thread.collects),
         threads,
+        deadlocks: Vec::new(),
     })
 }
 
@@ -207,6 +209,12 @@ impl Reader<'_> {
         }
         let ids = self.ids(&states);
         let holders = self.gil_holders(&interpreters);
+        let collecting = cpython::waits::collecting(
+            &self.core.memory,
+            self.runtime,
+            &interpreters,
+            &self.core.modules,
+        );
         let names: HashMap<u64, HashMap<u64, String>> =
             interpreters.iter().map(|at| (*at, threads::names(objects, *at))).collect();
         let crashed = self.core.threads.first().filter(|_| self.core.signal.is_some());
@@ -221,6 +229,9 @@ impl Reader<'_> {
                     .cloned(),
                 active: thread.is_some_and(|thread| thread.system_call.is_none()),
                 gil: holders.contains(&state.address),
+                collects: collecting.contains(&state.interpreter)
+                    && holders.contains(&state.address),
+                waits_for: None,
                 crashed: thread.is_some_and(|thread| Some(thread.tid) == crashed.map(|c| c.tid)),
                 frames,
             });
@@ -234,6 +245,8 @@ impl Reader<'_> {
                 name: None,
                 active: true,
                 gil: false,
+                collects: false,
+                waits_for: None,
                 crashed: true,
                 frames: Vec::new(),
             });

@@ -1,6 +1,8 @@
 //! A snapshot as JSON, in the shape that scripts know.
 
+use super::deadlock::Deadlock;
 use super::snapshot::Snapshot;
+use super::waits::WaitView;
 use cpython::value::{ArgumentKind, Kind, Storage, Value, Variable};
 use remote::core::Signal;
 use serde::Serialize;
@@ -16,6 +18,10 @@ struct ThreadJson<'a> {
     os_thread_id: Option<i32>,
     active: bool,
     owns_gil: bool,
+    collects_garbage: bool,
+    waits_for: Option<&'a WaitView>,
+    /// The threads of the circle that it is in or behind, by their `os_thread_id`.
+    deadlock: Option<DeadlockJson>,
     frames: Vec<FrameJson<'a>>,
     process_info: Option<()>,
     /// What ended the process of a core file, for the thread that it came to.
@@ -45,6 +51,28 @@ impl SignalJson {
             address: signal.address,
             sender_pid: signal.sender.map(|(pid, _)| pid),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct DeadlockJson {
+    /// Each waits for the next, the last for the first.
+    threads: Vec<Option<i32>>,
+    /// It is one of them itself.
+    member: bool,
+}
+
+impl DeadlockJson {
+    fn of(snapshot: &Snapshot, index: usize) -> Option<DeadlockJson> {
+        let own = |deadlock: &&Deadlock| {
+            deadlock.circle.contains(&index) || deadlock.behind.contains(&index)
+        };
+        let deadlock = snapshot.deadlocks.iter().find(own)?;
+        let tid = |index: &usize| snapshot.threads.get(*index).and_then(|thread| thread.tid);
+        Some(DeadlockJson {
+            threads: deadlock.circle.iter().map(tid).collect(),
+            member: deadlock.circle.contains(&index),
+        })
     }
 }
 
@@ -109,7 +137,7 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
     let mut threads = Vec::new();
     for snapshot in snapshots {
         let signal = snapshot.core.as_ref().and_then(|core| core.signal.as_ref());
-        for thread in &snapshot.threads {
+        for (index, thread) in snapshot.threads.iter().enumerate() {
             threads.push(ThreadJson {
                 pid: snapshot.pid,
                 thread_id: thread.pthread_id,
@@ -117,6 +145,9 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
                 os_thread_id: thread.tid,
                 active: thread.active,
                 owns_gil: thread.gil,
+                collects_garbage: thread.collects,
+                waits_for: thread.waits_for.as_ref(),
+                deadlock: DeadlockJson::of(snapshot, index),
                 frames: thread
                     .frames
                     .iter()

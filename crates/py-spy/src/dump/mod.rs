@@ -1,10 +1,12 @@
 //! `dump`: the stack of every thread, once.
 
 mod core;
+mod deadlock;
 mod json;
 mod snapshot;
 mod text;
 mod values;
+mod waits;
 
 use crate::cli::DumpArgs;
 use crate::error::Error;

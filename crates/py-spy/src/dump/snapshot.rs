@@ -1,6 +1,8 @@
 //! What `dump` shows of a process, taken before anything is printed.
 
+use super::deadlock::Deadlock;
 use super::values;
+use super::waits::{self, Known, ThreadRef, WaitView};
 use crate::error::Error;
 use crate::sampler::{Call, Look, Options, Policy, Sampler, Scene};
 use crate::source::ShortNames;
@@ -27,10 +29,14 @@ pub struct Snapshot {
     pub notes: Vec<String>,
     /// How many characters of a value are shown.
     pub chars: usize,
+    /// A garbage collection is in progress.
+    pub collecting: bool,
     /// The core file that this was read from, and what ended the process.
     pub core: Option<CoreView>,
     /// Its threads, oldest first; of a core file, the one that crashed before all others.
     pub threads: Vec<ThreadView>,
+    /// Those of its threads that wait for each other.
+    pub deadlocks: Vec<Deadlock>,
 }
 
 /// The core file that a process left.
@@ -59,6 +65,10 @@ pub struct ThreadView {
     pub gil: bool,
     /// The signal that ended the process was for it.
     pub crashed: bool,
+    /// It collects garbage.
+    pub collects: bool,
+    /// What it waits for, if it does.
+    pub waits_for: Option<WaitView>,
     /// Innermost first.
     pub frames: Vec<FrameView>,
 }
@@ -120,7 +130,7 @@ impl Snapshot {
         }
         let budget = request.budget();
         let look = sampler.inspect(HOLD_BOUND_NS, |scene| find(scene, budget));
-        let look = look.map_err(|error| Error::read(pid, error))?;
+        let mut look = look.map_err(|error| Error::read(pid, error))?;
         if look.unclear > 0 {
             eprintln!(
                 "py-spy> process {pid}: {} of its threads kept changing while they were read, and are shown without frames; try again, or with --blocking",
@@ -143,13 +153,35 @@ impl Snapshot {
             notes.push("not all values were read: that took too long".to_owned());
         }
         let chars = budget.map_or(0, |budget| budget.chars);
-        let threads = threads(&sampler, look);
-        Ok(Snapshot { pid, command, version, executable, notes, chars, core: None, threads })
+        let gathered = std::mem::take(&mut look.found.waits);
+        let collecting = gathered.collecting;
+        let mut threads = threads(&sampler, look);
+        let known: Vec<Known> = threads.iter().map(known).collect();
+        let waits = waits::explain(gathered, &known, &sampler.target.process);
+        for ((thread, wait), collects) in threads.iter_mut().zip(waits.threads).zip(waits.collects)
+        {
+            thread.waits_for = wait;
+            thread.collects = collects;
+        }
+        let deadlocks = waits.deadlocks;
+        Ok(Snapshot {
+            pid,
+            command,
+            version,
+            executable,
+            notes,
+            chars,
+            core: None,
+            collecting,
+            threads,
+            deadlocks,
+        })
     }
 }
 
 /// What is read while the process stands still, besides the stacks.
 struct Found {
+    waits: waits::Gathered,
     /// For each thread that was seen, for each frame.
     locals: Vec<Vec<Option<Vec<Variable>>>>,
     /// There was not enough time.
@@ -160,6 +192,7 @@ fn find(scene: Scene, budget: Option<Budget>) -> Found {
     let memory = &scene.target.process.memory;
     let layout = &scene.target.runtime.layout;
     let expired = || clock::now_ns() > scene.deadline_ns;
+    let waits = waits::gather(&scene);
     let locals = match budget {
         Some(budget) => {
             let frames: Vec<_> = scene.seen.iter().map(|seen| &seen.frames[..]).collect();
@@ -167,7 +200,32 @@ fn find(scene: Scene, budget: Option<Budget>) -> Found {
         }
         None => Vec::new(),
     };
-    Found { locals, expired: budget.is_some() && expired() }
+    Found { waits, locals, expired: budget.is_some() && expired() }
+}
+
+/// A thread, as others know it.
+fn known(thread: &ThreadView) -> Known {
+    let frame = |frame: &FrameView| match frame.position.line {
+        0 => format!("{} ({})", frame.name, frame.short_filename),
+        line => format!("{} ({}:{line})", frame.name, frame.short_filename),
+    };
+    Known {
+        thread: thread.name_it(),
+        gil: thread.gil,
+        frames: thread.frames.iter().map(frame).collect(),
+    }
+}
+
+impl ThreadView {
+    /// What it is called.
+    pub fn name_it(&self) -> ThreadRef {
+        ThreadRef {
+            os_thread_id: self.tid,
+            thread_id: self.pthread_id,
+            thread_name: self.name.clone(),
+            ended: false,
+        }
+    }
 }
 
 fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
@@ -194,6 +252,8 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
             active: sample.is_some_and(|sample| sample.active),
             gil: sample.is_some_and(|sample| sample.gil),
             crashed: false,
+            collects: false,
+            waits_for: None,
             frames,
         });
     }

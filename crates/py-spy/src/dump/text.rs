@@ -1,5 +1,6 @@
 //! A snapshot as text for a person.
 
+use super::deadlock::Deadlock;
 use super::snapshot::{CoreView, FrameView, Snapshot, ThreadView};
 use anstyle::{AnsiColor, Style};
 use cpython::value::{Kind, Variable};
@@ -13,6 +14,7 @@ const STRONG: Style = Style::new().bold();
 const NAME: Style = AnsiColor::Green.on_default();
 const ACTIVE: Style = AnsiColor::Red.on_default();
 const FILE: Style = AnsiColor::Cyan.on_default();
+const WAIT: Style = AnsiColor::Yellow.on_default();
 const FAINT: Style = Style::new().dimmed();
 
 /// Writes `snapshot`. Styles are left to `out` to strip where they do not belong.
@@ -30,10 +32,38 @@ pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> 
     for note in &snapshot.notes {
         writeln!(out, "Note: {}", printable(note))?;
     }
+    if snapshot.collecting {
+        writeln!(out, "A garbage collection is in progress.")?;
+    }
     let style = FrameStyle { full_filenames, chars: snapshot.chars };
     for thread in &snapshot.threads {
         writeln!(out)?;
         write_thread(thread, style, out)?;
+    }
+    for deadlock in &snapshot.deadlocks {
+        writeln!(out)?;
+        write_deadlock(snapshot, deadlock, out)?;
+    }
+    Ok(())
+}
+
+fn write_deadlock(snapshot: &Snapshot, deadlock: &Deadlock, out: &mut dyn Write) -> io::Result<()> {
+    let name = |index: &usize| {
+        let thread = snapshot.threads.get(*index).map(ThreadView::name_it);
+        thread.map(|thread| printable(&thread.text()).into_owned()).unwrap_or_default()
+    };
+    match deadlock.circle.len() {
+        1 => writeln!(out, "{ACTIVE}Deadlock{ACTIVE:#}: a thread waits for itself:")?,
+        count => writeln!(out, "{ACTIVE}Deadlock{ACTIVE:#} of {count} threads:")?,
+    }
+    for index in &deadlock.circle {
+        let wait = snapshot.threads.get(*index).and_then(|thread| thread.waits_for.as_ref());
+        let text = wait.map_or("", |wait| &wait.text);
+        writeln!(out, "    {} waits for {}", name(index), printable(text))?;
+    }
+    if !deadlock.behind.is_empty() {
+        let names: Vec<String> = deadlock.behind.iter().map(name).collect();
+        writeln!(out, "  and behind them: {}", names.join(", "))?;
     }
     Ok(())
 }
@@ -80,6 +110,12 @@ fn write_thread(thread: &ThreadView, style: FrameStyle, out: &mut dyn Write) -> 
     match &thread.name {
         Some(name) => writeln!(out, ": \"{}\"", printable(name))?,
         None => writeln!(out)?,
+    }
+    if thread.collects {
+        writeln!(out, "    {WAIT}collects garbage{WAIT:#}")?;
+    }
+    if let Some(wait) = &thread.waits_for {
+        writeln!(out, "    {WAIT}waits for: {}{WAIT:#}", printable(&wait.text))?;
     }
     let frames = &thread.frames;
     if frames.is_empty() {

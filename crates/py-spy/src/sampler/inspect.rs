@@ -5,11 +5,13 @@
 //! stacks, values and locks are of one instant, which the CPU time of the process proves:
 //! if it has grown, a thread woke up meanwhile, and the look is taken again.
 
+use super::codes::{CodeId, Codes};
 use super::judge::Still;
 use super::roster::{Entry, Roster};
 use super::trie::Call;
 use super::{Sampled, Sampler};
 use crate::target::Target;
+use cpython::CodeInfo;
 use cpython::frames::RawFrame;
 use remote::ReadError;
 use remote::os::{self, clock};
@@ -33,7 +35,7 @@ pub struct Seen {
 }
 
 /// All threads while they stand still.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// Their process.
     pub target: &'a Target,
@@ -43,6 +45,14 @@ pub struct Scene<'a> {
     pub seen: &'a [Seen],
     /// When, on [`clock::now_ns`], the process should go on.
     pub deadline_ns: u64,
+    codes: &'a Codes,
+}
+
+impl<'a> Scene<'a> {
+    /// What a step's code object is.
+    pub fn code(&self, id: CodeId) -> Option<&'a CodeInfo> {
+        self.codes.info(id)
+    }
 }
 
 /// What came of a look.
@@ -133,7 +143,13 @@ impl Sampler {
             one.sample.gil = now.is_some_and(|sample| sample.gil);
         }
         self.roster.find_names(&self.target);
-        let scene = Scene { target: &self.target, roster: &self.roster, seen: &seen, deadline_ns };
+        let scene = Scene {
+            target: &self.target,
+            roster: &self.roster,
+            seen: &seen,
+            deadline_ns,
+            codes: &self.codes,
+        };
         let found = look(scene);
         // What runs now may not have been accounted for yet.
         still &= before.is_some() && before == clock::process_cpu(pid);

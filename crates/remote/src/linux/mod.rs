@@ -1,6 +1,8 @@
 //! Linux: `process_vm_readv`, `/proc`, `ptrace`.
 
+pub mod blocking;
 pub mod clock;
+pub mod descriptors;
 pub mod diagnose;
 pub mod family;
 pub mod maps;
@@ -11,6 +13,8 @@ pub mod signals;
 pub mod spawn;
 pub mod threads;
 
+pub use blocking::Blocked;
+pub use descriptors::{Descriptor, Descriptors};
 pub use memory::ProcessMemory;
 pub use pause::{PauseError, Pauser};
 pub use process::{OpenError, Process};

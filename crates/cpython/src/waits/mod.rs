@@ -1,0 +1,131 @@
+//! What a thread waits for, as far as Python knows it, and which locks it holds.
+//!
+//! ```text
+//!  gc        whether a garbage collection is in progress
+//!  gil       whether a futex is (part of) the GIL
+//!  stack     what is on a frame's evaluation stack, and how much of it is certain
+//!  lock      lock objects: which of them a futex belongs to, and who owns them
+//!  construct the waiting functions of `threading`, `queue` and others, by their frames
+//! ```
+//!
+//! A thread that waits for a lock sleeps in the kernel at a futex. `lock.acquire()` and
+//! `with lock:` leave no frame of their own, but the lock, or a bound method of it, is on
+//! the evaluation stack of the innermost frame, and it is the one whose memory the futex
+//! is in. Who holds it is recorded in an `RLock` only. Of a plain `Lock` it can still be
+//! told where it was taken by `with`: as long as the block lasts, its `__exit__` is on the
+//! stack of the frame.
+
+mod construct;
+mod gc;
+mod gil;
+mod lock;
+mod stack;
+
+pub use construct::{Construct, Purpose};
+pub use gc::collecting;
+pub use gil::Gil;
+pub use lock::{Lock, LockKind};
+
+use crate::code::CodeInfo;
+use crate::frames::RawFrame;
+use crate::value::Decoder;
+
+/// One thread's frames, innermost first, with their code objects and the instructions
+/// they are at, in bytes into the bytecode.
+#[derive(Debug, Clone, Copy)]
+pub struct Stack<'a> {
+    /// The frames.
+    pub frames: &'a [RawFrame],
+    /// Their code objects, and where in them they are.
+    pub codes: &'a [(&'a CodeInfo, i32)],
+}
+
+impl<'a> Stack<'a> {
+    fn iter(self) -> impl Iterator<Item = (&'a RawFrame, &'a CodeInfo, i32)> {
+        self.frames.iter().zip(self.codes).map(|(frame, (code, lasti))| (frame, *code, *lasti))
+    }
+}
+
+/// What a thread waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The GIL.
+    Gil,
+    /// The end of a pause that another thread makes of all (free-threaded builds): a
+    /// garbage collection, mostly.
+    World,
+    /// A lock.
+    Lock(Lock),
+    /// Something that the standard library makes from locks.
+    Construct(Construct),
+    /// The lock that every object of a free-threaded build has: another thread changes
+    /// the object.
+    Object {
+        /// Its type.
+        type_name: String,
+        /// Its address.
+        address: u64,
+    },
+}
+
+/// A lock that a thread holds since a `with` statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The lock's address.
+    pub lock: u64,
+    /// The index of the frame, 0 for the innermost.
+    pub frame: usize,
+}
+
+/// What is known about one thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Sleeper<'a> {
+    /// The address of its thread state.
+    pub state: u64,
+    /// Its frames.
+    pub stack: Stack<'a>,
+    /// The futex that it sleeps at, if that is what it does.
+    pub futex: Option<u64>,
+}
+
+impl Decoder<'_> {
+    /// What a thread that sleeps waits for, where that is anything of Python's.
+    pub fn waits_for(&self, sleeper: Sleeper, gil: &Gil) -> Option<Wait> {
+        let memory = self.objects.memory;
+        let parked = sleeper.futex.and_then(|futex| lock::parked_at(memory, futex));
+        if let Some(futex) = sleeper.futex {
+            if gil.contains(memory, futex) || gil.is_requested(self.objects, sleeper.state) {
+                return Some(Wait::Gil);
+            }
+            let state = self.layout().thread.state.filter(|_| self.layout().free_threaded);
+            if state.is_some_and(|at| parked == Some(sleeper.state + u64::from(at))) {
+                return Some(Wait::World);
+            }
+        }
+        let lock = sleeper.futex.and_then(|futex| self.lock_of(sleeper.stack, futex, parked));
+        if let Some(construct) = self.construct(sleeper.stack, lock.as_ref()) {
+            return Some(Wait::Construct(construct));
+        }
+        if let Some(lock) = lock {
+            return Some(Wait::Lock(lock));
+        }
+        // Include/object.h, free-threaded: `ob_mutex` in the head of an object.
+        let mutex = self.layout().waits.object_mutex.filter(|_| self.layout().free_threaded)?;
+        let object = parked?.wrapping_sub(u64::from(mutex));
+        let type_name = self.type_name(object)?;
+        Some(Wait::Object { type_name, address: object })
+    }
+
+    /// The plain locks that a thread holds since `with` statements.
+    pub fn held_locks(&self, stack: Stack) -> Vec<Held> {
+        let mut held = Vec::new();
+        for (index, (frame, _, lasti)) in stack.iter().enumerate() {
+            for entered in self.entered(frame, lasti).unwrap_or_default() {
+                if let Some(lock) = self.lock_behind(entered) {
+                    held.push(Held { lock: lock.address, frame: index });
+                }
+            }
+        }
+        held
+    }
+}

@@ -1,0 +1,384 @@
+//! What the file descriptors of a process lead to.
+
+use super::Process;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// More sockets than this are not told apart.
+const MAX_SOCKETS: usize = 1 << 20;
+/// Processes and descriptors that are looked at to find the other end of a pipe.
+const MAX_PROCESSES: usize = 4096;
+const MAX_DESCRIPTORS: usize = 1 << 16;
+/// Descriptors that an epoll instance is told to watch.
+const MAX_WATCHED: usize = 1024;
+
+/// What a descriptor is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a network, or of this machine.
+    Socket,
+    /// A pipe, or a FIFO that has a name.
+    Pipe,
+    /// A file, a folder, a device.
+    File,
+    /// A terminal.
+    Terminal,
+    /// `epoll`.
+    Epoll,
+    /// Another thing that has no file: `eventfd`, `timerfd`, `inotify` and such.
+    Other,
+    /// It is closed, or may not be looked at.
+    Unknown,
+}
+
+/// A file descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its number.
+    pub fd: i32,
+    /// What it is.
+    pub kind: Kind,
+    /// What it leads to: `socket 10.0.0.1:5432`, `pipe`, `/etc/passwd`.
+    pub name: String,
+    /// The processes that have the other end of a pipe; `None` if they were not looked
+    /// for, or not all could be looked at.
+    pub peers: Option<Vec<Peer>>,
+}
+
+/// A process at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id.
+    pub pid: i32,
+    /// The name of its program.
+    pub command: String,
+}
+
+/// Looks descriptors up; reads the tables of sockets once, when the first is asked for.
+#[derive(Debug)]
+pub struct Descriptors<'a> {
+    process: &'a Process,
+    sockets: Option<HashMap<u64, String>>,
+}
+
+impl<'a> Descriptors<'a> {
+    /// Those of a process.
+    pub fn new(process: &'a Process) -> Descriptors<'a> {
+        Descriptors { process, sockets: None }
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
+    /// One of them, without the other end of a pipe.
+    pub fn get(&mut self, fd: i32) -> Descriptor {
+        let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}")));
+        let Ok(link) = link else {
+            let name = format!("descriptor {fd}");
+            return Descriptor { fd, kind: Kind::Unknown, name, peers: None };
+        };
+        let link = link.to_string_lossy().into_owned();
+        let (kind, name) = self.named(fd, &link);
+        Descriptor { fd, kind, name, peers: None }
+    }
+
+    /// One of them; if it is a pipe, with the processes at its other end.
+    pub fn with_peers(&mut self, fd: i32) -> Descriptor {
+        let mut descriptor = self.get(fd);
+        if descriptor.kind == Kind::Pipe {
+            descriptor.peers = self.peers(fd);
+        }
+        descriptor
+    }
+
+    fn named(&mut self, fd: i32, link: &str) -> (Kind, String) {
+        if let Some(inode) = inside(link, "socket:") {
+            let known = inode.parse().ok().and_then(|inode: u64| self.socket(inode));
+            let name = known.unwrap_or_else(|| format!("socket [{inode}]"));
+            return (Kind::Socket, name);
+        }
+        if link.starts_with("pipe:") {
+            return (Kind::Pipe, "pipe".to_owned());
+        }
+        if let Some(what) = link.strip_prefix("anon_inode:") {
+            let what = what.trim_start_matches('[').trim_end_matches(']');
+            return match what {
+                "eventpoll" => (Kind::Epoll, "epoll".to_owned()),
+                other => (Kind::Other, other.to_owned()),
+            };
+        }
+        if link.starts_with("/dev/pts/") || link.starts_with("/dev/tty") || link == "/dev/console" {
+            return (Kind::Terminal, format!("terminal {link}"));
+        }
+        // A server that does not answer would make us wait as well.
+        if let Some(network) = self.network_file_system(fd) {
+            return (Kind::File, format!("{link} ({network})"));
+        }
+        // Through the link itself, so that files of other namespaces are found.
+        let path = self.process.proc_dir().join(format!("fd/{fd}"));
+        let fifo = std::fs::metadata(path).is_ok_and(|data| is_fifo(&data));
+        if fifo {
+            return (Kind::Pipe, format!("pipe {link}"));
+        }
+        (Kind::File, link.to_owned())
+    }
+
+    /// The kind of file system that a descriptor's file is on, if it is not this machine's.
+    fn network_file_system(&self, fd: i32) -> Option<String> {
+        let info = self.info(fd)?;
+        let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+        let mounts = std::fs::read(self.process.proc_dir().join("mountinfo")).ok()?;
+        let mounts = String::from_utf8_lossy(&mounts);
+        let own = mounts.lines().find(|line| line.split(' ').next() == Some(mount))?;
+        let (_, rest) = own.split_once(" - ")?;
+        let kind = rest.split(' ').next()?;
+        let plain = kind.trim_end_matches(|c: char| c.is_ascii_digit());
+        let network = ["nfs", "cifs", "smb", "ceph", "9p", "afs", "lustre", "gfs", "ocfs", "fuse"];
+        let known = |name: &&str| *name == plain || *name == kind;
+        let fuse = kind.starts_with("fuse.");
+        (fuse || network.iter().any(known)).then(|| kind.to_owned())
+    }
+
+    /// The descriptors that an epoll instance watches (proc(5), fdinfo).
+    pub fn watched(&self, epoll: i32) -> Vec<i32> {
+        let info = self.info(epoll).unwrap_or_default();
+        let fd =
+            |line: &str| line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok();
+        info.lines().filter_map(fd).take(MAX_WATCHED).collect()
+    }
+
+    fn info(&self, fd: i32) -> Option<String> {
+        std::fs::read_to_string(self.process.proc_dir().join(format!("fdinfo/{fd}"))).ok()
+    }
+
+    fn socket(&mut self, inode: u64) -> Option<String> {
+        let net = self.process.proc_dir().join("net");
+        self.sockets.get_or_insert_with(|| sockets(&net)).get(&inode).cloned()
+    }
+
+    /// The processes that have the other end of a pipe open. `None` if some could not be
+    /// looked at, or there are too many.
+    fn peers(&self, fd: i32) -> Option<Vec<Peer>> {
+        let ours = self.process.proc_dir();
+        let link = std::fs::read_link(ours.join(format!("fd/{fd}"))).ok()?;
+        let writes = access_of(&self.info(fd)?)?;
+        let mut peers = Vec::new();
+        let mut left = MAX_DESCRIPTORS;
+        let mut complete = true;
+        let processes = std::fs::read_dir("/proc")
+            .ok()?
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        for pid in processes.take(MAX_PROCESSES) {
+            let dir = Path::new("/proc").join(pid.to_string());
+            let Ok(entries) = std::fs::read_dir(dir.join("fd")) else {
+                // It has ended, or is somebody else's.
+                complete &= !dir.exists();
+                continue;
+            };
+            for entry in entries.flatten() {
+                left = left.checked_sub(1)?;
+                // `pipe:[inode]`, or the path of a FIFO.
+                if !std::fs::read_link(entry.path()).is_ok_and(|other| other == link) {
+                    continue;
+                }
+                let name = entry.file_name();
+                let info = std::fs::read_to_string(dir.join("fdinfo").join(name));
+                let other = info.ok().and_then(|info| access_of(&info));
+                if other.is_some_and(|other| other.is_other_end_of(writes)) {
+                    peers.push(Peer { pid, command: command(&dir) });
+                    break;
+                }
+            }
+        }
+        (complete || !peers.is_empty()).then_some(peers)
+    }
+}
+
+/// The name of the program of the process at `dir`.
+fn command(dir: &Path) -> String {
+    let text = std::fs::read(dir.join("comm")).unwrap_or_default();
+    String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+/// The name of the program of a process.
+pub fn command_of(pid: i32) -> String {
+    command(&Path::new("/proc").join(pid.to_string()))
+}
+
+/// What a descriptor was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    Both,
+}
+
+impl Access {
+    fn is_other_end_of(self, ours: Access) -> bool {
+        match ours {
+            Access::Read => self != Access::Read,
+            Access::Write => self != Access::Write,
+            Access::Both => false,
+        }
+    }
+}
+
+/// The `flags:` of fdinfo: octal, the lowest two bits are the access mode.
+fn access_of(info: &str) -> Option<Access> {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    match u32::from_str_radix(flags.trim(), 8).ok()? & 3 {
+        0 => Some(Access::Read),
+        1 => Some(Access::Write),
+        _ => Some(Access::Both),
+    }
+}
+
+fn is_fifo(data: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    data.file_type().is_fifo()
+}
+
+/// `rest` of `prefix[rest]`.
+fn inside<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.strip_prefix(prefix)?.strip_prefix('[')?.strip_suffix(']')
+}
+
+/// The names of all sockets of a network namespace by their inodes.
+fn sockets(net: &Path) -> HashMap<u64, String> {
+    let mut found = HashMap::new();
+    for (file, parse) in [
+        ("tcp", inet as fn(&str, &str) -> Option<(u64, String)>),
+        ("tcp6", inet),
+        ("udp", inet),
+        ("udp6", inet),
+        ("raw", inet),
+        ("raw6", inet),
+        ("unix", |_, line| unix(line)),
+        ("netlink", |_, line| last_inode(line).map(|inode| (inode, "netlink socket".to_owned()))),
+        ("packet", |_, line| last_inode(line).map(|inode| (inode, "packet socket".to_owned()))),
+    ] {
+        let Ok(table) = std::fs::File::open(net.join(file)) else { continue };
+        for line in BufReader::new(table).split(b'\n').skip(1) {
+            let Ok(line) = line else { break };
+            if found.len() >= MAX_SOCKETS {
+                return found;
+            }
+            found.extend(parse(file, &String::from_utf8_lossy(&line)));
+        }
+    }
+    found
+}
+
+/// A line of `tcp`, `udp` or `raw`: number, local and remote address, state, queues,
+/// timer, retransmits, user, timeout, inode.
+fn inet(file: &str, line: &str) -> Option<(u64, String)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (local, remote) = (address(words.get(1)?)?, address(words.get(2)?)?);
+    let inode = words.get(9)?.parse().ok()?;
+    let protocol = file.trim_end_matches('6');
+    let udp = if protocol == "tcp" { String::new() } else { format!("{protocol} ") };
+    // include/net/tcp_states.h
+    let name = match (*words.get(3)?, protocol) {
+        ("0A", "tcp") => format!("socket {local} (listening)"),
+        ("02", "tcp") => format!("socket {remote} (connecting)"),
+        ("08", "tcp") => format!("socket {remote} (closed by the other side)"),
+        _ if remote.port() == 0 => format!("socket {udp}{local}"),
+        _ => format!("socket {udp}{remote}"),
+    };
+    Some((inode, name))
+}
+
+/// `0100007F:1F90`: words of the address as the machine stores them, and a port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |i: usize| {
+        let digits = address.get(8 * i..8 * i + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    let address: IpAddr = match address.len() {
+        8 => Ipv4Addr::from(word(0)?).into(),
+        32 => {
+            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+            let whole: [u8; 16] = words.concat().try_into().ok()?;
+            let v6 = Ipv6Addr::from(whole);
+            v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(address, port))
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`
+fn unix(line: &str) -> Option<(u64, String)> {
+    let mut words = line.split_ascii_whitespace();
+    let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
+    let inode = words.nth(2)?.parse().ok()?;
+    // __SO_ACCEPTCON
+    let listening = if flags & 1 << 16 != 0 { " (listening)" } else { "" };
+    // Abstract names begin with an @ here.
+    let path = words.next();
+    let name = path.map_or_else(|| "unix socket".to_owned(), |path| format!("unix socket {path}"));
+    Some((inode, name + listening))
+}
+
+/// The last number of a line.
+fn last_inode(line: &str) -> Option<u64> {
+    line.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn lines_of_the_tables() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100";
+        #[cfg(target_endian = "little")]
+        assert_eq!(
+            inet("tcp", line),
+            Some((12345, "socket 127.0.0.1:8080 (listening)".to_owned()))
+        );
+        let line = "   1: 00000000000000000000000001000000:D431 00000000000000000000000001000000:1538 01 00000000:00000000 00:00000000 00000000     0        0 7 1";
+        #[cfg(target_endian = "little")]
+        assert_eq!(inet("tcp6", line), Some((7, "socket [::1]:5432".to_owned())));
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 999 /run/x.sock";
+        assert_eq!(unix(line), Some((999, "unix socket /run/x.sock (listening)".to_owned())));
+        assert_eq!((inet("tcp", "no"), unix("no")), (None, None));
+        assert_eq!(access_of("pos:\t0\nflags:\t0100001\n"), Some(Access::Write));
+    }
+
+    #[test]
+    fn our_own() {
+        let us = Process::open(std::process::id() as i32).expect("ourselves");
+        let mut descriptors = Descriptors::new(&us);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let found = descriptors.get(listener.as_raw_fd());
+        assert_eq!(
+            (found.kind, found.name),
+            (Kind::Socket, format!("socket {address} (listening)"))
+        );
+        let (mut read, write) = std::io::pipe().expect("a pipe");
+        let found = descriptors.with_peers(read.as_raw_fd());
+        assert_eq!((found.kind, found.name.as_str()), (Kind::Pipe, "pipe"));
+        let peers = found.peers.expect("we have it");
+        assert!(peers.iter().any(|peer| peer.pid == us.pid), "{peers:?}");
+        drop(write);
+        assert_eq!(read.read(&mut [0]).expect("closed"), 0);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let found = descriptors.get(file.as_file().as_raw_fd());
+        assert_eq!(
+            (found.kind, found.name),
+            (Kind::File, file.path().to_string_lossy().into_owned())
+        );
+        assert_eq!(descriptors.get(1 << 20).kind, Kind::Unknown);
+    }
+}

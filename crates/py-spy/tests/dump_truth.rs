@@ -58,6 +58,9 @@ fn text_is_what_json_is() {
                 expected.push(String::new());
                 expected
                     .push(format!("Thread {} (idle): \"{name}\"", thread.os_thread_id.unwrap()));
+                if let Some(wait) = thread.waits_for["text"].as_str() {
+                    expected.push(format!("    waits for: {wait}"));
+                }
                 for frame in &thread.frames {
                     let file =
                         if full { &frame.filename } else { frame.short_filename.as_ref().unwrap() };

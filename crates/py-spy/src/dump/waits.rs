@@ -155,13 +155,20 @@ pub fn gather(scene: &Scene) -> Gathered {
             Stack { frames: own.map_or(&[], |seen| &seen.frames[..stack.len()]), codes: &stack };
         facts.held = decoder.held_locks(stack);
         let active = own.is_some_and(|seen| seen.sample.active);
-        if let Some(tid) = entry.tid.filter(|_| !active) {
-            facts.state = threads::Thread::new(process.proc_dir(), tid).state();
+        if let Some(tid) = entry.tid {
             let blocked = Blocked::of(process, tid);
             let futex = blocked.and_then(|blocked| blocked.futex());
-            facts.call = blocked.map(|blocked| CallFacts::new(blocked, memory));
             let sleeper = Sleeper { state: entry.state.address, stack, futex };
-            facts.wait = decoder.waits_for(sleeper, &gil);
+            let wait = decoder.waits_for(sleeper, &gil);
+            // Who wants the GIL wakes up every now and then to ask for it: one that is
+            // held may have been on its way.
+            if active {
+                facts.wait = wait.filter(|wait| *wait == Wait::Gil);
+            } else {
+                facts.state = threads::Thread::new(process.proc_dir(), tid).state();
+                facts.call = blocked.map(|blocked| CallFacts::new(blocked, memory));
+                facts.wait = wait;
+            }
         }
         let threads = &scene.roster.threads;
         let alone = || {
@@ -445,7 +452,7 @@ impl Teller<'_> {
             fd: found.fd,
             kind: kind_name(&found.kind),
             name: found.name,
-            peers: found.peers.map(|peers| peers.iter().map(|peer| peer.pid).collect()),
+            peers: found.peers.map(|peers| peers.found.iter().map(|peer| peer.pid).collect()),
         });
         WaitView {
             kind: "descriptor",
@@ -460,14 +467,18 @@ impl Teller<'_> {
         let Some(peers) = &found.peers else { return String::new() };
         let own = self.descriptors.pid();
         let others: Vec<String> = peers
+            .found
             .iter()
             .filter(|peer| peer.pid != own)
             .take(3)
             .map(|peer| format!("{} ({})", peer.pid, peer.command))
             .collect();
-        match (peers.len(), &others[..]) {
+        match (peers.found.len(), &others[..]) {
+            // Others may have it, of whom we may not know.
+            (0, _) if !peers.complete => String::new(),
             (0, _) => ", whose other end nobody has open".to_owned(),
-            (_, []) => ", whose other end only this process has open".to_owned(),
+            (_, []) if peers.complete => ", whose other end only this process has open".to_owned(),
+            (_, []) => ", whose other end this process has open itself".to_owned(),
             (_, [one]) => format!(" with process {one} at the other end"),
             (_, many) => format!(" with processes {} at the other end", many.join(", ")),
         }
@@ -494,6 +505,7 @@ fn kind_name(kind: &Kind) -> &'static str {
 fn seconds(time: Duration) -> String {
     let whole = time.as_secs();
     match whole {
+        0 if time.as_millis() == 0 => "under 1 ms".to_owned(),
         0 => format!("{} ms", time.as_millis()),
         1..=119 => {
             let text = format!("{:.1}", time.as_secs_f64());

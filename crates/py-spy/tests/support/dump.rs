@@ -14,6 +14,9 @@ pub struct Thread {
     pub os_thread_id: Option<i32>,
     pub active: bool,
     pub owns_gil: bool,
+    pub collects_garbage: bool,
+    pub waits_for: Value,
+    pub deadlock: Value,
     /// Innermost first.
     pub frames: Vec<Frame>,
 }

@@ -1,16 +1,15 @@
 //! What the file descriptors of a process lead to.
 
-use super::Process;
+use super::{Process, clock};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// More sockets than this are not told apart.
 const MAX_SOCKETS: usize = 1 << 20;
-/// Processes and descriptors that are looked at to find the other end of a pipe.
-const MAX_PROCESSES: usize = 4096;
-const MAX_DESCRIPTORS: usize = 1 << 16;
+/// How long the other end of a pipe is looked for.
+const SEARCH_NS: u64 = 100_000_000;
 /// Descriptors that an epoll instance is told to watch.
 const MAX_WATCHED: usize = 1024;
 
@@ -43,8 +42,17 @@ pub struct Descriptor {
     /// What it leads to: `socket 10.0.0.1:5432`, `pipe`, `/etc/passwd`.
     pub name: String,
     /// The processes that have the other end of a pipe; `None` if they were not looked
-    /// for, or not all could be looked at.
-    pub peers: Option<Vec<Peer>>,
+    /// for.
+    pub peers: Option<Peers>,
+}
+
+/// The processes at the other end of a pipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peers {
+    /// Those that were found.
+    pub found: Vec<Peer>,
+    /// There are no others: all processes could be looked at.
+    pub complete: bool,
 }
 
 /// A process at the other end.
@@ -56,17 +64,19 @@ pub struct Peer {
     pub command: String,
 }
 
-/// Looks descriptors up; reads the tables of sockets once, when the first is asked for.
+/// Looks descriptors up; reads the tables of sockets, and who has which pipes, once, when
+/// the first is asked for.
 #[derive(Debug)]
 pub struct Descriptors<'a> {
     process: &'a Process,
     sockets: Option<HashMap<u64, String>>,
+    pipes: Option<Pipes>,
 }
 
 impl<'a> Descriptors<'a> {
     /// Those of a process.
     pub fn new(process: &'a Process) -> Descriptors<'a> {
-        Descriptors { process, sockets: None }
+        Descriptors { process, sockets: None, pipes: None }
     }
 
     /// The process's id.
@@ -160,43 +170,75 @@ impl<'a> Descriptors<'a> {
         self.sockets.get_or_insert_with(|| sockets(&net)).get(&inode).cloned()
     }
 
-    /// The processes that have the other end of a pipe open. `None` if some could not be
-    /// looked at, or there are too many.
-    fn peers(&self, fd: i32) -> Option<Vec<Peer>> {
-        let ours = self.process.proc_dir();
-        let link = std::fs::read_link(ours.join(format!("fd/{fd}"))).ok()?;
-        let writes = access_of(&self.info(fd)?)?;
-        let mut peers = Vec::new();
-        let mut left = MAX_DESCRIPTORS;
-        let mut complete = true;
-        let processes = std::fs::read_dir("/proc")
-            .ok()?
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        for pid in processes.take(MAX_PROCESSES) {
+    /// The processes that have the other end of a pipe open.
+    fn peers(&mut self, fd: i32) -> Option<Peers> {
+        let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}"))).ok()?;
+        let ours = access_of(&self.info(fd)?)?;
+        let pipes = self.pipes.get_or_insert_with(|| Pipes::find(self.process.pid));
+        let mut peers: Vec<Peer> = Vec::new();
+        for (pid, fd) in pipes.ends.get(&link).into_iter().flatten() {
+            if peers.iter().any(|peer| peer.pid == *pid) {
+                continue;
+            }
             let dir = Path::new("/proc").join(pid.to_string());
-            let Ok(entries) = std::fs::read_dir(dir.join("fd")) else {
+            let info = std::fs::read_to_string(dir.join(format!("fdinfo/{fd}")));
+            let other = info.ok().and_then(|info| access_of(&info));
+            if other.is_some_and(|other| other.is_other_end_of(ours)) {
+                peers.push(Peer { pid: *pid, command: command(&dir) });
+            }
+        }
+        Some(Peers { found: peers, complete: pipes.complete })
+    }
+}
+
+/// Who has which pipes.
+#[derive(Debug)]
+struct Pipes {
+    /// `pipe:[inode]`, or the path of a FIFO, to processes and their descriptors.
+    ends: HashMap<PathBuf, Vec<(i32, i32)>>,
+    /// All processes were looked at.
+    complete: bool,
+}
+
+impl Pipes {
+    /// Looks through all processes, for [`SEARCH_NS`] at the most, beginning with `first`.
+    fn find(first: i32) -> Pipes {
+        let mut pipes = Pipes { ends: HashMap::new(), complete: true };
+        let deadline = clock::now_ns() + SEARCH_NS;
+        let mut processes = numbers(Path::new("/proc")).unwrap_or_default();
+        processes.sort_by_key(|pid| *pid != first);
+        for pid in processes {
+            if clock::now_ns() > deadline {
+                pipes.complete = false;
+                break;
+            }
+            let dir = Path::new("/proc").join(pid.to_string());
+            let Some(fds) = numbers(&dir.join("fd")) else {
                 // It has ended, or is somebody else's.
-                complete &= !dir.exists();
+                pipes.complete &= !dir.exists();
                 continue;
             };
-            for entry in entries.flatten() {
-                left = left.checked_sub(1)?;
-                // `pipe:[inode]`, or the path of a FIFO.
-                if !std::fs::read_link(entry.path()).is_ok_and(|other| other == link) {
-                    continue;
-                }
-                let name = entry.file_name();
-                let info = std::fs::read_to_string(dir.join("fdinfo").join(name));
-                let other = info.ok().and_then(|info| access_of(&info));
-                if other.is_some_and(|other| other.is_other_end_of(writes)) {
-                    peers.push(Peer { pid, command: command(&dir) });
-                    break;
+            for fd in fds {
+                match std::fs::read_link(dir.join(format!("fd/{fd}"))) {
+                    Ok(link) if link.starts_with("/dev") => {}
+                    Ok(link)
+                        if link.is_absolute() || link.to_string_lossy().starts_with("pipe:") =>
+                    {
+                        pipes.ends.entry(link).or_default().push((pid, fd));
+                    }
+                    Ok(_) => {}
+                    Err(_) => pipes.complete &= !dir.exists(),
                 }
             }
         }
-        (complete || !peers.is_empty()).then_some(peers)
+        pipes
     }
+}
+
+/// The names in a folder that are numbers.
+fn numbers(dir: &Path) -> Option<Vec<i32>> {
+    let entries = std::fs::read_dir(dir).ok()?.flatten();
+    Some(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// The name of the program of the process at `dir`.
@@ -369,7 +411,7 @@ mod tests {
         let (mut read, write) = std::io::pipe().expect("a pipe");
         let found = descriptors.with_peers(read.as_raw_fd());
         assert_eq!((found.kind, found.name.as_str()), (Kind::Pipe, "pipe"));
-        let peers = found.peers.expect("we have it");
+        let peers = found.peers.expect("we have it").found;
         assert!(peers.iter().any(|peer| peer.pid == us.pid), "{peers:?}");
         drop(write);
         assert_eq!(read.read(&mut [0]).expect("closed"), 0);

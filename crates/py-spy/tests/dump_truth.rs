@@ -67,7 +67,10 @@ fn text_is_what_json_is() {
                     expected.push(format!("    {} ({file}:{})", frame.name, frame.line));
                 }
             }
-            assert_eq!(lines.collect::<Vec<_>>(), expected);
+            // Who has the other end of stdin changes while other tests start programs.
+            let cut = |line: &str| line.split(" with process").next().unwrap_or("").to_owned();
+            let lines: Vec<String> = lines.map(cut).collect();
+            assert_eq!(lines, expected.iter().map(|line| cut(line)).collect::<Vec<_>>());
         }
     });
 }

@@ -42,6 +42,7 @@ pub struct Ancestor {
 #[derive(Debug)]
 struct Gone {
     when: Instant,
+    descent: Descent,
     parent: i32,
     image: Option<Image>,
     /// If it was ever named.
@@ -158,24 +159,25 @@ impl Kin {
         if let Some(relative) = self.known.get(&pid)
             && relative.descent.started == started
         {
-            let Relative { parent, image, life, .. } = *relative;
+            let Relative { descent, parent, image, life, .. } = *relative;
             let title = match &relative.state {
                 State::Python(python) => Some((life, python.title.clone())),
                 State::Other(_) => None,
             };
             self.known.remove(&pid);
-            self.remember(pid, parent, image, title);
+            self.remember(descent, parent, image, title);
         }
     }
 
     fn remember(
         &mut self,
-        pid: i32,
+        descent: Descent,
         parent: i32,
         image: Option<Image>,
         life: Option<(Life, String)>,
     ) {
-        self.gone.insert(pid, Gone { when: Instant::now(), parent, image, life });
+        let pid = descent.pid;
+        self.gone.insert(pid, Gone { when: Instant::now(), descent, parent, image, life });
         // A program that we started is waited for elsewhere.
         if self.adopting && !self.is_root(pid) {
             family::collect(pid);
@@ -235,7 +237,7 @@ impl Kin {
         }
         let Some(parent) = self.parent(one, table) else { return false };
         if one.ended {
-            self.remember(one.pid, parent, None, None);
+            self.remember(*one, parent, None, None);
         } else {
             self.add(*one, parent);
         }
@@ -273,16 +275,16 @@ impl Kin {
         if let Some(image) = family::image(one.pid)
             && parent.and_then(|parent| family::image(parent.pid)) != Some(image)
         {
-            let known = self.known.iter().map(|(pid, relative)| (pid, relative.image));
-            let gone = self.gone.iter().map(|(pid, gone)| (pid, gone.image));
-            let twin = known.chain(gone).find(|(_, of)| *of == Some(image));
-            if let Some((pid, _)) = twin {
-                return Some(*pid);
+            let known = self.known.values().map(|one| (one.image, one.descent));
+            let gone = self.gone.values().map(|gone| (gone.image, gone.descent));
+            let twins = known.chain(gone).filter(|(of, _)| *of == Some(image));
+            // Which of them cannot be told, but all come from the first.
+            let first = twins.map(|(_, twin)| (twin.started, twin.pid)).min();
+            if let Some((_, pid)) = first {
+                return Some(pid);
             }
         }
-        let in_group = |root: &&Descent| root.group == one.group && one.group > 0;
-        let root = self.roots.iter().find(in_group).or(self.roots.first());
-        root.filter(|root| adopted || (orphan && in_group(root))).map(|root| root.pid)
+        self.roots.first().filter(|_| adopted).map(|root| root.pid)
     }
 
     /// The processes from a root down to `pid`'s parent. Those that have ended without ever
@@ -305,7 +307,9 @@ impl Kin {
                 {
                     command.clone_from(&python.title);
                 }
-                found.push(Ancestor { life, pid: next, command });
+                if !command.is_empty() {
+                    found.push(Ancestor { life, pid: next, command });
+                }
             } else if let Some(Gone { life: Some((life, title)), .. }) = self.gone.get(&next) {
                 found.push(Ancestor { life: *life, pid: next, command: title.clone() });
             }

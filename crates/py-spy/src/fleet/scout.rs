@@ -252,6 +252,7 @@ impl Explorer {
         let State::Other(exam) = &mut relative.state else { return };
         if !exam.own_memory {
             if family::borrows_memory(pid, parent) {
+                log::debug!("process {pid}: in the memory of its parent {parent}");
                 return;
             }
             exam.own_memory = true;

@@ -5,11 +5,14 @@ mod record_kit;
 mod support;
 mod tree_kit;
 
-use record_kit::{Folder, Running, counted, folded, modern, samples, total};
+use record_kit::{
+    Folded, Folder, KillOnDrop, Running, counted, folded, modern, samples, total, with,
+};
+use std::collections::BTreeSet;
 use std::process::Command;
 use support::target::script_path;
-use support::{for_each, one_per_version, py_spy};
-use tree_kit::{Stack, by_process, said, stacks, wait_line};
+use support::{Interpreter, for_each, one_per_version, py_spy, tool};
+use tree_kit::{assert_family, by_process, said, stacks, wait_line};
 
 /// A child that still runs in its parent's memory is not shown as doing what its parent
 /// does; and it was seen, several times.
@@ -29,7 +32,7 @@ fn a_child_in_its_parents_memory_is_not_shown() {
         target.send("\n");
         let done = recording.wait();
         assert_eq!(done.code(), Some(0), "{}", done.stderr);
-        assert!(target.stdout().contains("DONE"), "{}", target.stderr());
+        wait_line(&mut target, "DONE");
         let seen = done.stderr.matches("in the memory of its parent").count();
         println!("{}: seen {seen} times in their parent's memory", python.label);
         // Up to 3.9 subprocess used fork, and before 3.8 there was no posix_spawn.
@@ -37,11 +40,162 @@ fn a_child_in_its_parents_memory_is_not_shown() {
         let stacks = stacks(&folded(&folder.read("out.txt")));
         let found = by_process(&stacks);
         assert!(found[&target.pid()] > 10, "{found:?}");
-        // With fork a child has stacks of its own, and they say so.
-        let other = stacks.iter().filter(|stack| stack.pid() != target.pid());
-        let vfork = |stack: &&Stack| python.at_least(3, 10) || !stack.has("start_programs");
-        for stack in other.filter(vfork) {
-            panic!("a child as its parent: {stack:?}");
+        // Such a child has no stack at all. A forked one has that of the fork at first.
+        let mut other = stacks.iter().filter(|stack| stack.pid() != target.pid());
+        let as_parent = other.find(|stack| python.at_least(3, 10) || !stack.has("start_programs"));
+        assert!(as_parent.is_none(), "{as_parent:?}");
+    });
+}
+
+/// A script's arguments on an interpreter: as one that becomes other programs by `steps`.
+fn stepping(python: &Interpreter, steps: &str) -> [String; 3] {
+    let script = script_path("tree_exec.py").to_str().unwrap().to_owned();
+    [python.path.to_str().unwrap().to_owned(), script, steps.to_owned()]
+}
+
+/// The same as text for a shell.
+fn in_shell(python: &Interpreter, steps: &str) -> String {
+    stepping(python, steps).map(|word| format!("'{word}'")).join(" ")
+}
+
+/// Records a program to its end, with its own status; what was said on stdout, seen, and
+/// said on stderr.
+#[track_caller]
+fn record(args: &[&str], program: &[&str], status: i32) -> (String, Folded, String) {
+    let folder = Folder::new();
+    let out = folder.file("out.txt");
+    let fixed = ["record", "-r", "400", "-F", "-o", &out];
+    let mut recording = Running::py_spy(&[&fixed, args, &["--"], program].concat());
+    let done = recording.wait();
+    assert_eq!(done.code(), Some(status), "{}", done.stderr);
+    assert_eq!(counted(&done.stderr, "errors"), Some(0), "{}", done.stderr);
+    let found = folded(&folder.read("out.txt"));
+    assert_eq!(total(&found), samples(&done.stderr));
+    (done.stdout, found, done.stderr)
+}
+
+/// A process that becomes another program is followed: the same Python (which may come to
+/// lie at the same addresses), a shell, and a Python again. Each program is one of its own.
+#[test]
+fn a_process_is_followed_through_its_programs() {
+    for_each(one_per_version(), |python| {
+        let steps = "work:a,python,work:b,sh,work:c,slow,work:d";
+        let program = stepping(python, steps);
+        let program: Vec<&str> = program.iter().map(String::as_str).collect();
+        let (stdout, found, _) = record(&["-s"], &program, 0);
+        let said = said(&stdout);
+        assert_eq!(said.len(), 4, "{stdout}");
+        for one in &said {
+            assert_eq!(one.pid, said[0].pid);
+        }
+        let stacks = stacks(&found);
+        assert_family(&said, &stacks, 5);
+        for (role, rest) in [("b", "work:b,sh"), ("c", "work:c,slow"), ("d", "work:d")] {
+            let mut own = stacks.iter().filter(|stack| stack.has(&format!("work_{role}")));
+            let wrong = own.find(|stack| !stack.processes[0].1.contains(rest));
+            assert!(wrong.is_none(), "{role}: {wrong:?} {}", wrong.unwrap().processes[0].1);
+        }
+        // Alone too, as long as it is not something else for seconds.
+        let (_, found, stderr) = record(&[], &program, 0);
+        for role in ["a", "b", "c", "d"] {
+            let seen = with(&found, &format!("work_{role} ("));
+            assert!(seen >= 5, "work_{role}: {seen} samples: {stderr}");
         }
     });
+}
+
+/// What is no Python at first, or never: only with its children there is something to see.
+#[test]
+fn a_shell_may_start_it() {
+    let python = modern();
+    let [first, second] = ["work:first", "work:second"].map(|steps| in_shell(python, steps));
+    let script = format!("sleep 0.3; {first}; {second}; exit 5");
+    let (stdout, found, _) = record(&["-s"], &["bash", "-c", &script], 5);
+    let (mut said, stacks) = (said(&stdout), stacks(&found));
+    assert_eq!(said.len(), 2);
+    let shell = stacks[0].processes[0].clone();
+    assert_eq!(shell.1, format!("bash -c {script}"));
+    for one in &mut said {
+        one.ancestors = vec![shell.0];
+    }
+    assert_family(&said, &stacks, 5);
+    let (_, found, stderr) = record(&["-s"], &["sh", "-c", "sleep 0.1; exit 4"], 4);
+    assert!(found.is_empty() && stderr.contains("No Python program was seen"), "{stderr}");
+}
+
+/// The recording lasts as long as any Python of the family, and then the program's own
+/// status is ours.
+#[test]
+fn the_last_one_ends_it() {
+    let python = modern();
+    let script = format!("{} & exit 3", in_shell(python, "wait,work:left,work:over"));
+    let folder = Folder::new();
+    let out = folder.file("out.txt");
+    let args = ["record", "-s", "-r", "400", "-F", "-o", &out, "--", "bash", "-c", &script];
+    let mut command = py_spy(args);
+    // The shell gives what it leaves behind nothing to read, so that it does not wait.
+    command.stdin(std::process::Stdio::null());
+    let mut recording = Running::start(command);
+    let done = recording.wait();
+    assert_eq!(done.code(), Some(3), "{}", done.stderr);
+    let stacks = stacks(&folded(&folder.read("out.txt")));
+    let said = said(&done.stdout);
+    assert_eq!(said.len(), 2, "{}", done.stdout);
+    for one in &said {
+        let function = format!("work_{}", one.role);
+        let own = stacks.iter().filter(|stack| stack.pid() == one.pid && stack.has(&function));
+        let count: u64 = own.map(|stack| stack.count).sum();
+        assert!(count > 5, "{one:?}: {count}");
+    }
+}
+
+/// A target that is no Python any more, and is not followed, ends the recording, which
+/// says why.
+#[test]
+fn another_program_for_good_ends_it() {
+    let program = stepping(modern(), "work:first,sleep");
+    let program: Vec<&str> = program.iter().map(String::as_str).collect();
+    let (stdout, found, stderr) = record(&[], &program, 0);
+    let _sleep = KillOnDrop(said(&stdout)[0].pid);
+    assert!(with(&found, "work_first (") > 5, "{found:?}");
+    assert!(stderr.contains("no Python program any more"), "{stderr}");
+}
+
+/// A process that gets the id of one that has ended is another one.
+#[test]
+fn an_id_may_be_given_again() {
+    let python = modern();
+    let folder = Folder::new();
+    let out = folder.file("out.json");
+    let script = script_path("tree_reuse.py");
+    let mut command = Command::new(tool("unshare"));
+    command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_py-spy")]);
+    command.args(["record", "-s", "-r", "400", "-F", "-o", &out, "--"]);
+    command.arg(&python.path).arg(script);
+    let mut recording = Running::start(command);
+    let done = recording.wait();
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    assert_eq!(counted(&done.stderr, "errors"), Some(0), "{}", done.stderr);
+    let said = said(&done.stdout);
+    let [first, second, third] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((first.pid, first.pid), (second.pid, third.pid), "{}", done.stdout);
+    // Three processes, each with its own functions.
+    let file: serde_json::Value = serde_json::from_str(&folder.read("out.json")).unwrap();
+    let frames = file["shared"]["frames"].as_array().unwrap();
+    let mut seen = Vec::new();
+    for profile in file["profiles"].as_array().unwrap() {
+        let stacks = profile["samples"].as_array().unwrap().iter();
+        let names = stacks.flat_map(|stack| stack.as_array().unwrap().iter()).map(|frame| {
+            frames[frame.as_u64().unwrap() as usize]["name"].as_str().unwrap().to_owned()
+        });
+        let work: BTreeSet<String> = names.filter(|name| name.starts_with("work_")).collect();
+        if !work.is_empty() {
+            assert_eq!(work.len(), 1, "{}: {work:?}", profile["name"]);
+            let name = profile["name"].as_str().unwrap();
+            assert!(name.contains(&format!("Process {} ", first.pid)), "{name}");
+            seen.extend(work);
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, ["work_first", "work_second", "work_third"]);
 }

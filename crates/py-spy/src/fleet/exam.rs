@@ -1,6 +1,7 @@
 //! When to look at a process that is not sampled (yet), and how closely.
 
 use cpython::Runtime;
+use remote::os::family::{self, Image};
 use std::time::{Duration, Instant};
 
 /// What is known of a process of the family.
@@ -45,10 +46,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What was started so recently may be about to become another program.
 const YOUNG: Duration = Duration::from_millis(250);
 /// Between two looks at a process. Looking for another program costs next to nothing,
-/// and so it is done often for as long as there are few such processes; looking for
-/// libraries that a program has loaded since costs more.
+/// and so it is done often for as long as there are few such processes. Searching one
+/// costs much more.
 const SOON: Duration = Duration::from_millis(3);
 const OFTEN: Duration = Duration::from_millis(25);
+const SEARCH_AGAIN: Duration = Duration::from_millis(50);
 const SELDOM: Duration = Duration::from_secs(1);
 /// For each so many, looks are one `OFTEN` further apart.
 const FEW: usize = 16;
@@ -66,16 +68,35 @@ pub struct Exam {
     searched: Option<Searched>,
     /// Its memory is its own.
     pub own_memory: bool,
-    /// It has a Python that is starting.
+    /// It has a Python that is starting, or files of one.
     starting: bool,
     /// Somebody waits for the answer.
     pub asked: bool,
 }
 
+/// What tells whether a search would find the same again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// The same program may have been executed anew.
+    image: Option<Image>,
+    /// Libraries may have been loaded.
+    files: Option<u64>,
+    /// Files of a Python are among them.
+    python: bool,
+}
+
+impl Content {
+    /// What the process `pid` has in its memory now.
+    pub fn of(pid: i32) -> Content {
+        let (files, python) = family::mapped_files(pid, "python").unzip();
+        Content { image: family::image(pid), files, python: python.unwrap_or(false) }
+    }
+}
+
 #[derive(Debug)]
 struct Searched {
     exe: Option<String>,
-    files: Option<u64>,
+    content: Content,
 }
 
 impl Exam {
@@ -94,32 +115,37 @@ impl Exam {
     }
 
     /// Whether its memory must be searched, now that it runs `exe`: another program than
-    /// before, or with other files mapped.
-    pub fn must_search(&mut self, exe: &Option<String>, files: impl Fn() -> Option<u64>) -> bool {
+    /// before, or with something else in it.
+    pub fn must_search(&mut self, exe: &Option<String>, content: impl Fn() -> Content) -> bool {
         match &self.searched {
             None => true,
             Some(searched) if searched.exe != *exe => {
                 self.since = Instant::now();
                 true
             }
-            _ if Instant::now() < self.search => false,
-            Some(_) if self.starting => true,
+            _ if Instant::now() >= self.search => true,
             Some(searched) => {
-                self.search = Instant::now() + self.pause(SELDOM);
-                searched.files != files()
+                let now = content();
+                if searched.content != now {
+                    self.since = Instant::now();
+                }
+                searched.content != now
             }
         }
     }
 
-    /// It runs `exe` with these `files` mapped, and was searched in vain. `starting` says
-    /// that there is a Python that has no interpreter yet.
-    pub fn searched(&mut self, exe: Option<String>, files: Option<u64>, starting: bool) {
-        self.searched = Some(Searched { exe, files });
-        self.starting = starting;
+    /// It runs `exe` with this `content`, and was searched in vain. `starting` says that
+    /// there is a Python that has no interpreter yet.
+    pub fn searched(&mut self, exe: Option<String>, content: Content, starting: bool) {
+        self.searched = Some(Searched { exe, content });
+        self.starting = starting || content.python;
+        let age = self.since.elapsed();
+        // Until it has been initialised, a Python may not even look like one.
         self.search = Instant::now()
-            + match starting && self.since.elapsed() < PATIENCE {
-                true => SOON,
-                false => self.pause(SELDOM),
+            + match (self.starting, age < PATIENCE) {
+                (true, true) => self.pause(OFTEN),
+                (true, false) => age / 2,
+                (false, _) => age.max(SEARCH_AGAIN),
             };
     }
 
@@ -149,21 +175,36 @@ impl Exam {
 mod tests {
     use super::*;
 
+    fn with(files: u64, python: bool) -> Content {
+        Content { image: None, files: Some(files), python }
+    }
+
     #[test]
-    fn a_program_is_searched_once_until_it_changes() {
+    fn a_program_is_searched_when_it_changes() {
         let mut exam = Exam::new(false);
-        let (shell, python) = (Some("/bin/sh".to_owned()), Some("/usr/bin/python".to_owned()));
-        assert!(exam.must_search(&shell, || None) && exam.is_promising());
-        exam.searched(shell.clone(), Some(1), false);
-        assert!(!exam.must_search(&shell, || Some(2)), "not so soon");
-        exam.search = Instant::now();
-        assert!(!exam.must_search(&shell, || Some(1)), "the same");
-        exam.search = Instant::now();
-        assert!(exam.must_search(&shell, || Some(2)), "a library more");
-        assert!(exam.must_search(&python, || Some(1)), "another program");
-        exam.searched(python.clone(), Some(1), true);
-        exam.search = Instant::now();
-        assert!(exam.must_search(&python, || Some(1)), "it is starting");
+        let (shell, other) = (Some("/bin/sh".to_owned()), Some("/usr/bin/other".to_owned()));
+        assert!(exam.must_search(&shell, || with(1, false)) && exam.is_promising());
+        exam.searched(shell.clone(), with(1, false), false);
+        assert!(!exam.must_search(&shell, || with(1, false)), "the same");
+        assert!(exam.must_search(&shell, || with(2, false)), "a library more");
+        assert!(exam.must_search(&other, || with(1, false)), "another program");
+    }
+
+    #[test]
+    fn a_program_that_stays_is_searched_ever_more_rarely() {
+        let shell = Some("/bin/sh".to_owned());
+        for (python, age, least, most) in
+            [(false, 10, 40, 50), (false, 4000, 3900, 4100), (true, 10, 3, 6), (true, 500, 20, 25)]
+        {
+            let mut exam = Exam::new(false);
+            exam.since -= Duration::from_millis(age);
+            exam.searched(shell.clone(), with(1, python), false);
+            let pause = exam.search - Instant::now();
+            let range = Duration::from_millis(least)..=Duration::from_millis(most);
+            assert!(range.contains(&pause), "{python} {age}: {pause:?}");
+            exam.search = Instant::now();
+            assert!(exam.must_search(&shell, || with(1, python)));
+        }
     }
 
     #[test]

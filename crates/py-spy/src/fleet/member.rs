@@ -63,6 +63,10 @@ impl Member {
         observed: &mut Vec<Observed>,
     ) -> Result<(), ReadError> {
         self.sampler.sample()?;
+        if self.sampler.roster.take_upheaval() && family::image(self.pid()) != self.image {
+            // What was read is of another program.
+            return Err(ReadError::Fault { address: 0, length: 0 });
+        }
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
             if !filter.wants_thread(&self.sampler.roster.threads[sampled.thread]) {

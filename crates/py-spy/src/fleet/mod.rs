@@ -23,8 +23,8 @@ use crate::target::Target;
 use kin::{Ancestor, Life};
 use profile::{Keep, Meta, Process, ProcessIx, Recording, StackId, ThreadIx, WeightUnit};
 use remote::ReadError;
-use remote::os::clock;
 use remote::os::family::{self, Descent};
+use remote::os::{clock, pause};
 use rustc_hash::FxHashMap;
 use scout::{Find, Identity, Name, News, Scope, Scout};
 use std::collections::HashSet;
@@ -80,6 +80,8 @@ pub struct Fleet {
     failed: FxHashMap<i32, ProcessIx>,
     /// The roots, with the start time that makes them what they are.
     roots: Vec<Descent>,
+    /// The roots, as long as the scout has not been told that they all have ended.
+    unsaid: Vec<Name>,
     /// The recording's processes: `exec` makes another of one.
     processes: FxHashMap<Life, ProcessIx>,
     plan: Plan,
@@ -140,6 +142,10 @@ impl Fleet {
             scout,
             asked: Vec::new(),
             failed: FxHashMap::default(),
+            unsaid: match plan.follow {
+                true => descents.iter().map(Name::from).collect(),
+                false => Vec::new(),
+            },
             roots: descents,
             processes: FxHashMap::default(),
             plan,
@@ -184,6 +190,8 @@ impl Fleet {
     /// Takes one sample of each process, `time_ns` after the start. False when there is
     /// nothing left to sample, and will not be.
     pub fn sample(&mut self, time_ns: u64) -> bool {
+        // Of members that are no more too.
+        pause::collect_late();
         self.scout.glance();
         self.hear();
         self.observed.clear();
@@ -223,7 +231,15 @@ impl Fleet {
             self.asked.push(member.name);
         }
         self.part();
-        self.asked.is_empty() && !(self.plan.follow && self.lives())
+        if self.plan.follow && self.lives() {
+            return false;
+        }
+        // What they have left behind may not be known yet.
+        for root in std::mem::take(&mut self.unsaid) {
+            self.asked.push(root);
+            self.scout.ended(root);
+        }
+        self.asked.is_empty()
     }
 
     /// Whether any of the processes that it began with is still there.

@@ -1,10 +1,10 @@
 //! Finds processes and attaches to them, beside the sampling: in a thread of its own.
 
-use super::exam::{Exam, Python, State};
+use super::exam::{Content, Exam, Python, State};
 use super::kin::{Ancestor, Kin, Life, command};
 use crate::target::Target;
 use cpython::discover::NotFound;
-use remote::os::family::{self, Births, Image};
+use remote::os::family::{self, Births, Descent, Image};
 use remote::os::process::exe;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -51,6 +51,12 @@ impl Name {
     /// Of a process that is there.
     pub fn of(target: &Target) -> Name {
         Name { pid: target.process.pid, started: target.process.started }
+    }
+}
+
+impl From<&Descent> for Name {
+    fn from(descent: &Descent) -> Name {
+        Name { pid: descent.pid, started: descent.started }
     }
 }
 
@@ -258,15 +264,14 @@ impl Explorer {
             exam.own_memory = true;
         }
         let program = exe(pid);
-        let files = || family::mapped_files(pid);
-        if !exam.must_search(&program, files) {
+        if !exam.must_search(&program, || Content::of(pid)) {
             if exam.asked || program.is_none() {
                 self.answer_if_hopeless(pid);
             }
             return;
         }
-        // Before the search, so that what is mapped meanwhile is not overlooked.
-        let files = files();
+        // Before the search, so that what changes meanwhile is not overlooked.
+        let content = Content::of(pid);
         match self.attach(pid) {
             Ok(target) => {
                 let name = Name::of(&target);
@@ -280,7 +285,7 @@ impl Explorer {
             }
             Err(starting) => {
                 if let Some(State::Other(exam)) = self.kin.get_mut(pid).map(|one| &mut one.state) {
-                    exam.searched(program, files, starting);
+                    exam.searched(program, content, starting);
                 }
                 self.answer_if_hopeless(pid);
             }

@@ -14,7 +14,7 @@ use crate::target::Target;
 use cpython::CodeInfo;
 use cpython::frames::RawFrame;
 use remote::ReadError;
-use remote::os::{self, clock};
+use remote::os::{self, clock, pause};
 
 /// A look that was disturbed is taken again, this often in all.
 const ATTEMPTS: usize = 5;
@@ -80,7 +80,7 @@ impl Sampler {
         let mut tries = 0;
         loop {
             tries += 1;
-            self.pauser.collect_late();
+            pause::collect_late();
             let result = self.look_once(bound_ns, &mut look);
             self.pauser.resume();
             let result = result?;

@@ -34,7 +34,7 @@ use cpython::threads::ThreadState;
 use judge::First;
 use newcomers::Newcomer;
 use recall::Recall;
-use remote::os::{Pauser, clock};
+use remote::os::{Pauser, clock, pause};
 use remote::{Memory, ReadError};
 use trie::Trie;
 
@@ -216,7 +216,7 @@ impl Sampler {
     /// there will be no more.
     pub fn sample(&mut self) -> Result<&[Sampled], ReadError> {
         self.samples.clear();
-        self.pauser.collect_late();
+        pause::collect_late();
         self.recall.tick();
         self.choose(false);
         let result = if self.options.policy == Policy::Blocking && !self.cannot_pause {
@@ -333,7 +333,10 @@ impl Sampler {
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             match captured {
                 Captured::Empty => {}
-                Captured::Gone => self.roster.threads[thread].last = None,
+                Captured::Gone => {
+                    self.roster.threads[thread].last = None;
+                    self.roster.distrust();
+                }
                 Captured::Stack { .. } if self.is_held(thread) => self.settle(thread, true)?,
                 Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
                     Some(stack) if self.capture.is_whole() => {

@@ -77,6 +77,7 @@ pub struct Roster {
     pthread_ids: PthreadIds,
     states: Vec<ThreadState>,
     names_due: bool,
+    upheaval: bool,
     /// The process is in another pid namespace; `None` before this was looked at.
     in_namespace: Option<bool>,
 }
@@ -107,6 +108,7 @@ impl Roster {
             return Ok(false);
         }
         let mut old = std::mem::take(&mut self.threads);
+        let before = old.len();
         let states = std::mem::take(&mut self.states);
         for state in &states {
             let known = old.iter().position(|entry| entry.state == *state);
@@ -116,6 +118,7 @@ impl Roster {
             };
             self.threads.push(entry);
         }
+        self.upheaval |= before > 0 && old.len() == before;
         self.states = states;
         self.find_ids(target);
         self.names_due = true;
@@ -135,6 +138,18 @@ impl Roster {
         // No interpreter is there: the next look sees a change.
         self.head = 0;
         self.threads.len() - 1
+    }
+
+    /// Has all be read anew with the next sample, whatever that says: a thread is another one
+    /// than it was, though its state is where it was.
+    pub fn distrust(&mut self) {
+        self.head = 0;
+    }
+
+    /// Whether at some time since the last call no thread was left of those before: the
+    /// process may have become another program, with its interpreter at the same place.
+    pub fn take_upheaval(&mut self) -> bool {
+        std::mem::take(&mut self.upheaval)
     }
 
     /// Finds the system's ids of threads that have none yet.

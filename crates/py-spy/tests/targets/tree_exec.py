@@ -5,10 +5,12 @@ The argument is a list of steps, separated by commas; one is taken off each time
     python      executes this script on the same interpreter
     sh          executes a shell that executes this script
     slow        executes a shell that waits a second before it executes this script
-    wait        waits for a line on stdin, having said READY
+    wait        waits a moment
+    sleep       executes a program that sleeps for long
 """
 import os
 import sys
+import time
 
 CPU_SECONDS = 0.15
 
@@ -40,8 +42,9 @@ def main(steps):
         elif step == "slow":
             os.execv("/bin/sh", ["sh", "-c", "sleep 1; exec " + text])
         elif step == "wait":
-            os.write(1, b"READY\n")
-            os.read(0, 1)
+            time.sleep(0.2)
+        elif step == "sleep":
+            os.execv("/bin/sleep", ["sleep", "1000"])
 
 
 main(sys.argv[1].split(","))

@@ -107,19 +107,23 @@ pub fn image(pid: i32) -> Option<Image> {
     find(Arch::LE64).or_else(|| find(Arch { pointer: 4, big_endian: false }))
 }
 
-/// A number that changes when the process `pid` maps other files than before.
-pub fn mapped_files(pid: i32) -> Option<u64> {
+/// A number that changes when the process `pid` maps other files than before, and whether
+/// the name of one of them (not of a folder that it is in) contains `part`.
+pub fn mapped_files(pid: i32, part: &str) -> Option<(u64, bool)> {
     let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
     let mut hasher = std::hash::DefaultHasher::new();
     let mut last: &[u8] = &[];
+    let mut found = false;
     for line in maps.split(|byte| *byte == b'\n') {
         let Some(path) = line.iter().position(|byte| *byte == b'/') else { continue };
         if line[path..] != *last {
             last = &line[path..];
             hasher.write(last);
+            let name = last.rsplit(|byte| *byte == b'/').next().unwrap_or(last);
+            found |= name.windows(part.len().max(1)).any(|window| window == part.as_bytes());
         }
     }
-    Some(hasher.finish())
+    Some((hasher.finish(), found))
 }
 
 /// From now on processes whose parents have ended before them become our children, where
@@ -189,12 +193,14 @@ mod tests {
         assert!(!stands_in_vfork(own) && !stands_in_vfork(pid));
         assert_eq!(image(own), image(own));
         assert!(image(own).is_some() && image(pid).is_some() && image(own) != image(pid));
-        assert!(mapped_files(pid).is_some() && mapped_files(own) != mapped_files(pid));
+        assert_ne!(mapped_files(own, "libc"), mapped_files(pid, "libc"));
+        assert!(mapped_files(pid, "sleep").is_some_and(|(_, found)| found));
+        assert!(mapped_files(pid, "/").is_some_and(|(_, found)| !found));
         collect(pid);
         child.kill().expect("ours");
         child.wait().expect("ours");
         assert_eq!(descent(pid), None);
-        assert!(!is_process(pid) && image(pid).is_none() && mapped_files(pid).is_none());
+        assert!(!is_process(pid) && image(pid).is_none() && mapped_files(pid, "").is_none());
     }
 
     #[test]

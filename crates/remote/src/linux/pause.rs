@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::clock;
+use std::cell::RefCell;
 use std::fmt;
 
 /// Why a thread is not held.
@@ -34,10 +35,34 @@ impl fmt::Display for PauseError {
 pub struct Pauser {
     /// Held now: thread id, and the signal to hand on when it is let go.
     held: Vec<(i32, i32)>,
-    /// Asked to stop and still on their way there; let go as soon as they arrive.
-    late: Vec<i32>,
     /// `ptrace` belongs to one OS thread.
     _not_send: std::marker::PhantomData<*const ()>,
+}
+
+thread_local! {
+    /// Threads that were asked to stop and are still on their way there; let go as soon as
+    /// they arrive, also when the [`Pauser`] that asked them is no more: nothing else would
+    /// ever let them go on while we live.
+    static LATE: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets go of threads that stopped after the wait for them was given up; whichever
+/// [`Pauser`] of this OS thread that was. To be called often.
+pub fn collect_late() {
+    LATE.with_borrow_mut(|late| {
+        late.retain(|tid| match poll_stop(*tid) {
+            Wait::NotYet => true,
+            Wait::Gone => false,
+            Wait::Stopped { signal } => {
+                let _ = ptrace(libc::PTRACE_DETACH, *tid, signal as usize);
+                false
+            }
+        });
+    });
+}
+
+fn is_late(tid: i32) -> bool {
+    LATE.with_borrow(|late| late.contains(&tid))
 }
 
 fn ptrace(request: libc::c_uint, tid: i32, data: usize) -> Result<(), i32> {
@@ -78,8 +103,8 @@ impl Pauser {
     /// Stops the thread `tid`, waiting `bound_ns` at the most. On success it is held
     /// until [`Pauser::resume`].
     pub fn pause(&mut self, tid: i32, bound_ns: u64) -> Result<(), PauseError> {
-        self.collect_late();
-        if self.late.contains(&tid) {
+        collect_late();
+        if is_late(tid) {
             return Err(PauseError::Late);
         }
         self.seize(tid)?;
@@ -89,7 +114,7 @@ impl Pauser {
     /// Stops all of `tids` together: asks every one first, so that they stop within
     /// microseconds of each other. Returns how many are held.
     pub fn pause_all(&mut self, tids: &[i32], bound_ns: u64) -> usize {
-        self.collect_late();
+        collect_late();
         let seized: Vec<i32> =
             tids.iter().copied().filter(|tid| self.seize(*tid).is_ok()).collect();
         let deadline = clock::now_ns() + bound_ns;
@@ -120,7 +145,7 @@ impl Pauser {
             }
             let now = clock::now_ns();
             if now >= deadline {
-                self.late.push(tid);
+                LATE.with_borrow_mut(|late| late.push(tid));
                 return Err(PauseError::Late);
             }
             // A running thread stops within some microseconds; on one processor it needs
@@ -164,29 +189,83 @@ impl Pauser {
         words.truncate(into.iov_len / 8);
         (!failed).then_some(words)
     }
-
-    /// Lets go of threads that stopped after we had given up waiting. Call it often.
-    pub fn collect_late(&mut self) {
-        self.late.retain(|tid| match poll_stop(*tid) {
-            Wait::NotYet => true,
-            Wait::Gone => false,
-            Wait::Stopped { signal } => {
-                let _ = ptrace(libc::PTRACE_DETACH, *tid, signal as usize);
-                false
-            }
-        });
-    }
 }
 
 impl Drop for Pauser {
     fn drop(&mut self) {
         self.resume();
         // What is still on its way to a stop is detached by the kernel when we end, but
-        // not while we live on: give it a moment.
+        // not while we live on: give it a moment, for those who never call again.
         let deadline = clock::now_ns() + 20_000_000;
-        while !self.late.is_empty() && clock::now_ns() < deadline {
-            self.collect_late();
+        while LATE.with_borrow(|late| !late.is_empty()) && clock::now_ns() < deadline {
+            collect_late();
             clock::sleep_until(clock::now_ns() + 200_000);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" fn wait_for_a_byte(from: *mut libc::c_void) -> libc::c_int {
+        let mut byte = 0u8;
+        // SAFETY: only system calls, on a stack of its own and a valid buffer.
+        unsafe {
+            libc::read(from as libc::c_int, (&raw mut byte).cast(), 1);
+            libc::_exit(0)
+        }
+    }
+
+    fn state(pid: i32) -> char {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("a state")
+    }
+
+    fn wait_for(pid: i32, wanted: char) {
+        for _ in 0..10_000 {
+            collect_late();
+            if state(pid) == wanted {
+                return;
+            }
+            clock::sleep_until(clock::now_ns() + 1_000_000);
+        }
+        panic!("it is {} and not {wanted}", state(pid));
+    }
+
+    /// A process that waits in `vfork` does not stop. It stops after that, when nobody waits
+    /// for it any more, and must not remain so.
+    #[test]
+    fn what_stops_late_goes_on() {
+        let mut pipe = [0; 2];
+        let mut stack = [0u128; 4096];
+        // SAFETY: between fork and the end only system calls are made. The child that is
+        // cloned runs on `stack` of the forked process, which waits for it as in vfork.
+        let child = unsafe {
+            assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+            let child = libc::fork();
+            if child == 0 {
+                let top = stack.as_mut_ptr().add(stack.len()).cast();
+                let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+                libc::clone(wait_for_a_byte, top, flags, pipe[0] as *mut libc::c_void);
+                loop {
+                    libc::pause();
+                }
+            }
+            child
+        };
+        wait_for(child, 'D');
+        let mut pauser = Pauser::new();
+        assert_eq!(pauser.pause(child, 5_000_000), Err(PauseError::Late));
+        assert_eq!(pauser.pause(child, 5_000_000), Err(PauseError::Late));
+        drop(pauser);
+        // SAFETY: writes one byte of a valid buffer; the others take numbers.
+        unsafe {
+            assert_eq!(libc::write(pipe[1], b"x".as_ptr().cast(), 1), 1);
+            wait_for(child, 'S');
+            assert!(!is_late(child));
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, std::ptr::null_mut(), 0);
         }
     }
 }

@@ -59,10 +59,19 @@ fn a_core_shows_what_the_living_process_showed() {
         }
         let core = abort(target, folder);
         let text = dump(&core.path, &["-l"]).stdout;
-        let own = |line: &&str| !line.starts_with("Core file ");
+        // A core file does not say what descriptors led to.
+        assert!(text.contains("\n    waits for: read on descriptor 0\n"), "{text}");
+        let own = |line: &&str| {
+            !line.starts_with("Core file ") && !line.starts_with("    waits for: read on ")
+        };
         let text: Vec<&str> = text.lines().filter(own).collect();
         let text: Vec<String> = text.iter().map(|line| line.replace(", crashed", "")).collect();
-        assert_eq!(text, living.lines().collect::<Vec<_>>());
+        let differ =
+            |(one, other): (&String, &str)| (one != other).then(|| format!("{one}\n{other}"));
+        let differences: Vec<String> =
+            text.iter().zip(living.lines().filter(own)).filter_map(differ).collect();
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+        assert_eq!(text.len(), living.lines().filter(own).count());
     });
 }
 
@@ -85,4 +94,27 @@ fn compressed_core_files() {
         let name = |path: &std::path::Path| path.to_str().unwrap().to_owned();
         assert_eq!(text.replace(&name(&packed), &name(&core.path)), plain);
     }
+}
+
+/// What threads waited for is told from their registers.
+#[test]
+fn a_deadlock_in_a_core_file() {
+    for_each(one_per_version(), |interpreter| {
+        let (target, folder) = start(interpreter, "dump_waits.py", &["joined"]);
+        target.wait_asleep();
+        let living = dump_text(target.pid(), &[]);
+        let core = abort(target, folder);
+        let text = dump(&core.path, &[]).stdout;
+        if !core.whole {
+            assert!(text.contains("Note: the stacks of "), "{text}");
+            return;
+        }
+        let end = |text: &str| text.split("\nDeadlock").nth(1).map(str::to_owned);
+        assert!(end(&text).is_some() && end(&text) == end(&living), "{text}\n{living}");
+        let joins = dump_json(&core.path, &[]);
+        let joins = joins.iter().find(|one| one.thread_name.as_deref() == Some("joins")).unwrap();
+        assert_eq!(joins.waits_for["kind"], "join");
+        assert_eq!(joins.waits_for["owner"]["thread_name"], "one");
+        assert_eq!(joins.deadlock["member"], false);
+    });
 }

@@ -1,19 +1,24 @@
 //! `dump --core`: the same of a process that is no more.
 
-use super::snapshot::{CoreView, FrameView, Snapshot, ThreadView};
+use super::deadlock::Deadlock;
+use super::snapshot::{self, CoreView, FrameView, Snapshot, ThreadView};
 use super::values;
+use super::waits::{self, Gathered, Ground, Looked};
 use crate::cli::DumpArgs;
 use crate::error::Error;
 use crate::sampler::{Call, Codes};
 use crate::source::ShortNames;
+use cpython::CodeInfo;
 use cpython::discover::{self, Landscape, NotFound};
+use cpython::frames::RawFrame;
 use cpython::still::{self, Stack};
 use cpython::threads::{self, ThreadState};
 use cpython::type_names::TypeNames;
 use cpython::value::Budget;
 use cpython::{Objects, Runtime};
 use remote::Memory;
-use remote::core::{Core, CoreThread, Lookup, MappedFile};
+use remote::core::{Core, CoreThread, Lookup, Machine, MappedFile};
+use remote::os::blocking::{Abi, Blocked};
 use remote::pthread::PthreadIds;
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,7 +43,7 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
     let budget = (args.locals > 0).then(|| Budget::level(usize::from(args.locals)));
     let root = args.sysroot.as_deref().unwrap_or(Path::new("/"));
     let reader = Reader { core: &core, runtime: &runtime };
-    let threads = reader.threads(budget, root, &mut notes);
+    let (threads, deadlocks, collecting) = reader.threads(budget, root, &mut notes);
     if args.json {
         for note in &notes {
             eprintln!("py-spy> {}", profile::printable(note));
@@ -60,9 +65,9 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
             signal: core.signal,
             tid: core.threads.first().map_or(0, |thread| thread.tid),
         }),
-        collecting: threads.iter().any(|thread| thread.collects),
+        collecting,
         threads,
-        deadlocks: Vec::new(),
+        deadlocks,
     })
 }
 
@@ -137,7 +142,7 @@ impl Reader<'_> {
         budget: Option<Budget>,
         root: &Path,
         notes: &mut Vec<String>,
-    ) -> Vec<ThreadView> {
+    ) -> (Vec<ThreadView>, Vec<Deadlock>, bool) {
         let layout = &self.runtime.layout;
         let memory = &self.core.memory;
         let (interpreters, states) = self.states();
@@ -179,6 +184,16 @@ impl Reader<'_> {
                 }
             ));
         }
+        let ids = self.ids(&states);
+        let holders = self.gil_holders(&interpreters);
+        let waits = self.waits(&memory, &states, &ids, &holders, &frames, |thread| {
+            let own = calls.get(thread).into_iter().flatten();
+            let code = |call: &Option<Call>| {
+                let call = (*call)?;
+                Some((codes.info(call.code)?, call.lasti))
+            };
+            own.map_while(code).collect()
+        });
         let mut locals = match budget {
             Some(budget) => {
                 let frames: Vec<_> = frames.iter().map(Vec::as_slice).collect();
@@ -207,14 +222,6 @@ impl Reader<'_> {
             };
             views.push(own.into_iter().map(view).collect());
         }
-        let ids = self.ids(&states);
-        let holders = self.gil_holders(&interpreters);
-        let collecting = cpython::waits::collecting(
-            &self.core.memory,
-            self.runtime,
-            &interpreters,
-            &self.core.modules,
-        );
         let names: HashMap<u64, HashMap<u64, String>> =
             interpreters.iter().map(|at| (*at, threads::names(objects, *at))).collect();
         let crashed = self.core.threads.first().filter(|_| self.core.signal.is_some());
@@ -229,13 +236,14 @@ impl Reader<'_> {
                     .cloned(),
                 active: thread.is_some_and(|thread| thread.system_call.is_none()),
                 gil: holders.contains(&state.address),
-                collects: collecting.contains(&state.interpreter)
-                    && holders.contains(&state.address),
+                collects: false,
                 waits_for: None,
                 crashed: thread.is_some_and(|thread| Some(thread.tid) == crashed.map(|c| c.tid)),
                 frames,
             });
         }
+        let collecting = waits.collecting;
+        let mut deadlocks = snapshot::tell_waits(&mut threads, waits, None);
         if let Some(crashed) = crashed
             && !threads.iter().any(|thread| thread.crashed)
         {
@@ -251,8 +259,65 @@ impl Reader<'_> {
                 frames: Vec::new(),
             });
         }
-        threads.sort_by_key(|thread| !thread.crashed);
-        threads
+        // The one that crashed comes first.
+        let first = threads.iter().position(|thread| thread.crashed).unwrap_or(0);
+        if let Some(ahead) = threads.get_mut(..=first) {
+            ahead.rotate_right(1);
+        }
+        for deadlock in &mut deadlocks {
+            for index in deadlock.circle.iter_mut().chain(&mut deadlock.behind) {
+                *index = match *index {
+                    index if index == first => 0,
+                    index if index < first => index + 1,
+                    index => index,
+                };
+            }
+        }
+        (threads, deadlocks, collecting)
+    }
+
+    /// What each thread waited for.
+    fn waits<'b>(
+        &self,
+        memory: &dyn Memory,
+        states: &[ThreadState],
+        ids: &[Option<&CoreThread>],
+        holders: &[u64],
+        frames: &'b [Vec<RawFrame>],
+        codes: impl Fn(usize) -> Vec<(&'b CodeInfo, i32)>,
+    ) -> Gathered {
+        let mut interpreters: Vec<u64> = states.iter().map(|state| state.interpreter).collect();
+        interpreters.sort_unstable();
+        interpreters.dedup();
+        let abi = match self.core.machine {
+            Machine::X86_64 => Abi::X86_64,
+            Machine::Aarch64 => Abi::Aarch64,
+        };
+        let blocked = |thread: &CoreThread| {
+            let number = i64::try_from(thread.system_call?).ok()?;
+            Some(Blocked::new(abi, memory.arch(), number, thread.system_call_arguments()?))
+        };
+        let looked = |(index, state): (usize, &ThreadState)| {
+            let thread = ids.get(index).copied().flatten();
+            Looked {
+                state: *state,
+                frames: frames.get(index).map_or(&[], Vec::as_slice),
+                codes: codes(index),
+                active: thread.is_none_or(|thread| thread.system_call.is_none()),
+                gil: holders.contains(&state.address),
+                run_state: None,
+                blocked: thread.and_then(blocked),
+            }
+        };
+        let looked: Vec<Looked> = states.iter().enumerate().map(looked).collect();
+        let ground = Ground {
+            memory,
+            runtime: self.runtime,
+            interpreters: &interpreters,
+            modules: &self.core.modules,
+            now_ns: None,
+        };
+        waits::gather(ground, &looked)
     }
 
     /// Whether an address is in memory of a module that nothing is written to.
@@ -285,7 +350,7 @@ impl Reader<'_> {
         // pthread_self() is the thread pointer on x86_64 in every C library.
         let by_pointer: HashMap<u64, &CoreThread> = threads
             .iter()
-            .filter(|_| self.core.machine == remote::core::Machine::X86_64)
+            .filter(|_| self.core.machine == Machine::X86_64)
             .filter_map(|thread| Some((thread.thread_pointer?, thread)))
             .collect();
         let pthreads: Vec<u64> = states.iter().map(|state| state.pthread_id).collect();

@@ -2,7 +2,7 @@
 
 use super::deadlock::Deadlock;
 use super::values;
-use super::waits::{self, Known, ThreadRef, WaitView};
+use super::waits::{self, Gathered, Known, ThreadRef, WaitView};
 use crate::error::Error;
 use crate::sampler::{Call, Look, Options, Policy, Sampler, Scene};
 use crate::source::ShortNames;
@@ -11,7 +11,7 @@ use cpython::CodeInfo;
 use cpython::linetable::Position;
 use cpython::value::{Budget, Variable};
 use remote::core::Signal;
-use remote::os::clock;
+use remote::os::{Process, clock};
 use std::collections::HashMap;
 
 /// One process.
@@ -156,14 +156,7 @@ impl Snapshot {
         let gathered = std::mem::take(&mut look.found.waits);
         let collecting = gathered.collecting;
         let mut threads = threads(&sampler, look);
-        let known: Vec<Known> = threads.iter().map(known).collect();
-        let waits = waits::explain(gathered, &known, &sampler.target.process);
-        for ((thread, wait), collects) in threads.iter_mut().zip(waits.threads).zip(waits.collects)
-        {
-            thread.waits_for = wait;
-            thread.collects = collects;
-        }
-        let deadlocks = waits.deadlocks;
+        let deadlocks = tell_waits(&mut threads, gathered, Some(&sampler.target.process));
         Ok(Snapshot {
             pid,
             command,
@@ -192,7 +185,7 @@ fn find(scene: Scene, budget: Option<Budget>) -> Found {
     let memory = &scene.target.process.memory;
     let layout = &scene.target.runtime.layout;
     let expired = || clock::now_ns() > scene.deadline_ns;
-    let waits = waits::gather(&scene);
+    let waits = waits::of_scene(&scene);
     let locals = match budget {
         Some(budget) => {
             let frames: Vec<_> = scene.seen.iter().map(|seen| &seen.frames[..]).collect();
@@ -201,6 +194,21 @@ fn find(scene: Scene, budget: Option<Budget>) -> Found {
         None => Vec::new(),
     };
     Found { waits, locals, expired: budget.is_some() && expired() }
+}
+
+/// Puts what was gathered about the threads into words, in the same order.
+pub fn tell_waits(
+    threads: &mut [ThreadView],
+    gathered: Gathered,
+    process: Option<&Process>,
+) -> Vec<Deadlock> {
+    let known: Vec<Known> = threads.iter().map(known).collect();
+    let waits = waits::explain(gathered, &known, process);
+    for ((thread, wait), collects) in threads.iter_mut().zip(waits.threads).zip(waits.collects) {
+        thread.waits_for = wait;
+        thread.collects = collects;
+    }
+    waits.deadlocks
 }
 
 /// A thread, as others know it.

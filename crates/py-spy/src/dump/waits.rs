@@ -3,12 +3,14 @@
 
 use super::deadlock::{self, Deadlock};
 use crate::sampler::{Scene, Seen};
+use cpython::frames::RawFrame;
+use cpython::threads::ThreadState;
 use cpython::value::{Budget, Cache, Decoder};
 use cpython::waits::{Gil, Held, LockKind, Purpose, Sleeper, Stack, Wait};
-use cpython::{CodeInfo, Objects};
-use remote::Memory;
+use cpython::{CodeInfo, Objects, Runtime};
 use remote::os::descriptors::{self, Descriptor, Descriptors, Kind};
-use remote::os::{Blocked, RunState, clock, threads};
+use remote::os::{Blocked, Process, RunState, clock, threads};
+use remote::{Memory, Module};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -108,13 +110,16 @@ struct CallFacts {
 }
 
 impl CallFacts {
-    fn new(blocked: Blocked, memory: &dyn Memory) -> CallFacts {
-        let now = Duration::from_nanos(clock::now_ns());
+    fn new(blocked: Blocked, memory: &dyn Memory, now_ns: Option<u64>) -> CallFacts {
+        let left = now_ns.and_then(|now| {
+            let deadline = blocked.deadline(memory)?;
+            Some(deadline.saturating_sub(Duration::from_nanos(now)))
+        });
         CallFacts {
             descriptors: blocked.descriptors(memory),
             sleeps: blocked.sleeps(memory),
             timeout: blocked.timeout(memory),
-            left: blocked.deadline(memory).map(|deadline| deadline.saturating_sub(now)),
+            left,
             path: blocked.path(memory),
             blocked,
         }
@@ -124,68 +129,121 @@ impl CallFacts {
 /// All of a process's threads, as [`gather`] found them.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// One for each thread of the roster.
+    /// One for each thread.
     threads: Vec<Facts>,
     /// A garbage collection is in progress.
     pub collecting: bool,
+    /// Python 2.
+    old: bool,
 }
 
-/// Reads what all threads wait for. The process must stand still.
-pub fn gather(scene: &Scene) -> Gathered {
-    let target = scene.target;
-    let process = &target.process;
-    let memory = &process.memory;
-    let cache = Cache::new(memory);
-    let objects = Objects { memory: &cache, layout: &target.runtime.layout };
-    let decoder = Decoder::new(objects, Budget::level(1));
+/// A thread, as it is looked at.
+pub struct Looked<'a> {
+    /// Its thread state.
+    pub state: ThreadState,
+    /// Its frames, innermost first.
+    pub frames: &'a [RawFrame],
+    /// Their code objects and where in them they are, up to the first that is not known.
+    pub codes: Vec<(&'a CodeInfo, i32)>,
+    /// It computes.
+    pub active: bool,
+    /// It holds the GIL.
+    pub gil: bool,
+    /// What the kernel says of it.
+    pub run_state: Option<RunState>,
+    /// The system call that it is in.
+    pub blocked: Option<Blocked>,
+}
+
+/// What they are threads of.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// The process's memory.
+    pub memory: &'a dyn Memory,
+    /// Its CPython.
+    pub runtime: &'a Runtime,
+    /// All its interpreters.
+    pub interpreters: &'a [u64],
+    /// Executable and libraries; for versions up to 3.6 only.
+    pub modules: &'a [Module],
+    /// The instant, on [`clock::now_ns`], if the process lives.
+    pub now_ns: Option<u64>,
+}
+
+/// Reads what all threads of a scene wait for.
+pub fn of_scene(scene: &Scene) -> Gathered {
+    let process = &scene.target.process;
     let interpreters: Vec<u64> =
         scene.roster.interpreters.iter().map(|interpreter| interpreter.address).collect();
-    // Where it lies is not known in advance up to 3.6 only.
-    let old = !target.runtime.layout.version.at_least(3, 7);
+    let old = !scene.target.runtime.layout.version.at_least(3, 7);
     let modules = if old { process.modules().unwrap_or_default() } else { Vec::new() };
-    let gil = Gil::find(memory, &target.runtime, &interpreters, &modules);
-    let collecting = cpython::waits::collecting(memory, &target.runtime, &interpreters, &modules);
-    let mut gathered = Gathered { collecting: !collecting.is_empty(), ..Gathered::default() };
     let mut seen = scene.seen.iter().peekable();
+    let mut threads = Vec::new();
     for (index, entry) in scene.roster.threads.iter().enumerate() {
         let own = seen.next_if(|seen| seen.sample.thread == index);
-        let mut facts = Facts::default();
-        let stack = own.map(|seen| codes(scene, seen)).unwrap_or_default();
-        let stack =
-            Stack { frames: own.map_or(&[], |seen| &seen.frames[..stack.len()]), codes: &stack };
-        facts.held = decoder.held_locks(stack);
         let active = own.is_some_and(|seen| seen.sample.active);
-        if let Some(tid) = entry.tid {
-            let blocked = Blocked::of(process, tid);
-            let futex = blocked.and_then(|blocked| blocked.futex());
-            let sleeper = Sleeper { state: entry.state.address, stack, futex };
-            let wait = decoder.waits_for(sleeper, &gil);
-            // Who wants the GIL wakes up every now and then to ask for it: one that is
-            // held may have been on its way.
-            if active {
-                facts.wait = wait.filter(|wait| *wait == Wait::Gil);
-            } else {
-                facts.state = threads::Thread::new(process.proc_dir(), tid).state();
-                facts.call = blocked.map(|blocked| CallFacts::new(blocked, memory));
-                facts.wait = wait;
-            }
-        }
-        let threads = &scene.roster.threads;
-        let alone = || {
-            let own = entry.state.interpreter;
-            threads.iter().filter(|other| other.state.interpreter == own).count() == 1
-        };
-        facts.collects = collecting.contains(&entry.state.interpreter)
-            && (own.is_some_and(|seen| seen.sample.gil) || alone());
-        gathered.threads.push(facts);
+        threads.push(Looked {
+            state: entry.state,
+            frames: own.map_or(&[], |seen| &seen.frames),
+            codes: own.map(|seen| codes(scene, seen)).unwrap_or_default(),
+            active,
+            gil: own.is_some_and(|seen| seen.sample.gil),
+            run_state: entry
+                .tid
+                .filter(|_| !active)
+                .and_then(|tid| threads::Thread::new(process.proc_dir(), tid).state()),
+            blocked: entry.tid.and_then(|tid| Blocked::of(process, tid)),
+        });
     }
-    gathered
+    let ground = Ground {
+        memory: &process.memory,
+        runtime: &scene.target.runtime,
+        interpreters: &interpreters,
+        modules: &modules,
+        now_ns: Some(clock::now_ns()),
+    };
+    gather(ground, &threads)
 }
 
-/// The code objects of a thread's frames, up to the first that is not known.
 fn codes<'a>(scene: &Scene<'a>, seen: &Seen) -> Vec<(&'a CodeInfo, i32)> {
     let code = |call: &crate::sampler::Call| Some((scene.code(call.code)?, call.lasti));
     seen.calls.iter().map_while(code).collect()
+}
+
+/// Reads what all threads wait for. The process must stand still.
+pub fn gather(ground: Ground, threads: &[Looked]) -> Gathered {
+    let Ground { memory, runtime, interpreters, modules, now_ns } = ground;
+    let cache = Cache::new(memory);
+    let objects = Objects { memory: &cache, layout: &runtime.layout };
+    let decoder = Decoder::new(objects, Budget::level(1));
+    let gil = Gil::find(memory, runtime, interpreters, modules);
+    let collecting = cpython::waits::collecting(memory, runtime, interpreters, modules);
+    let mut gathered = Gathered {
+        collecting: !collecting.is_empty(),
+        old: runtime.layout.version.major == 2,
+        ..Gathered::default()
+    };
+    for thread in threads {
+        let frames = &thread.frames[..thread.codes.len().min(thread.frames.len())];
+        let stack = Stack { frames, codes: &thread.codes };
+        let mut facts = Facts { held: decoder.held_locks(stack), ..Facts::default() };
+        let futex = thread.blocked.and_then(|blocked| blocked.futex());
+        let wait = decoder.waits_for(Sleeper { state: thread.state.address, stack, futex }, &gil);
+        // Who wants the GIL wakes up every now and then to ask for it: one that is held may
+        // have been on its way.
+        if thread.active {
+            facts.wait = wait.filter(|wait| *wait == Wait::Gil);
+        } else {
+            facts.state = thread.run_state;
+            facts.call = thread.blocked.map(|blocked| CallFacts::new(blocked, memory, now_ns));
+            facts.wait = wait;
+        }
+        let own = thread.state.interpreter;
+        let alone = || threads.iter().filter(|other| other.state.interpreter == own).count() == 1;
+        facts.collects = collecting.contains(&own) && (thread.gil || alone());
+        gathered.threads.push(facts);
+    }
+    gathered
 }
 
 /// What is told of all threads, in the roster's order.
@@ -210,10 +268,15 @@ pub struct Known {
     pub frames: Vec<String>,
 }
 
-/// Puts what was gathered into words. `known` are the same threads.
-pub fn explain(gathered: Gathered, known: &[Known], process: &remote::os::Process) -> Waits {
-    let mut teller =
-        Teller { known, facts: &gathered.threads, descriptors: Descriptors::new(process) };
+/// Puts what was gathered into words. `known` are the same threads; `process` is none if
+/// it lives no more.
+pub fn explain(gathered: Gathered, known: &[Known], process: Option<&Process>) -> Waits {
+    let mut teller = Teller {
+        known,
+        facts: &gathered.threads,
+        descriptors: process.map(Descriptors::new),
+        old: gathered.old,
+    };
     let mut waits = Waits::default();
     let mut edges = Vec::new();
     for (index, facts) in gathered.threads.iter().enumerate() {
@@ -230,7 +293,9 @@ pub fn explain(gathered: Gathered, known: &[Known], process: &remote::os::Proces
 struct Teller<'a> {
     known: &'a [Known],
     facts: &'a [Facts],
-    descriptors: Descriptors<'a>,
+    old: bool,
+    /// `None` where the process is no more.
+    descriptors: Option<Descriptors<'a>>,
 }
 
 /// A wait, and the index of the thread that is waited for.
@@ -291,6 +356,11 @@ impl Teller<'_> {
                 let holder = self.known.iter().position(|known| known.gil);
                 let holder = holder.filter(|holder| *holder != index);
                 let owner = holder.map(|holder| self.known[holder].thread.clone());
+                if self.old && owner.is_none() {
+                    // Nobody has the GIL, so it is the other lock among the interpreter's
+                    // variables, of which more is not known.
+                    return (plain("import", "the import lock".to_owned()), None);
+                }
                 let by = owner.as_ref().map(|owner| format!(", held by {}", owner.text()));
                 let text = format!("the GIL{}", by.unwrap_or_default());
                 (WaitView { kind: "gil", text, owner, ..WaitView::default() }, holder)
@@ -403,10 +473,12 @@ impl Teller<'_> {
         }
         if let Some(process) = blocked.process() {
             let text = match process {
-                Some(pid) => {
-                    let command = descriptors::command_of(pid);
-                    format!("the end of process {pid} ({command})")
-                }
+                Some(pid) => match &self.descriptors {
+                    Some(_) => {
+                        format!("the end of process {pid} ({})", descriptors::command_of(pid))
+                    }
+                    None => format!("the end of process {pid}"),
+                },
                 None => "the end of any child process".to_owned(),
             };
             return plain("process", text);
@@ -415,7 +487,10 @@ impl Teller<'_> {
             return plain("file", format!("{name} of {path}"));
         }
         if let Some(epoll) = blocked.epoll() {
-            let watched = self.descriptors.watched(epoll);
+            let Some(descriptors) = &self.descriptors else {
+                return self.on_descriptors(&name, &[epoll], call.timeout);
+            };
+            let watched = descriptors.watched(epoll);
             return self.on_descriptors(&name, &watched, call.timeout);
         }
         if !call.descriptors.is_empty() {
@@ -428,9 +503,12 @@ impl Teller<'_> {
     }
 
     fn on_descriptors(&mut self, name: &str, fds: &[i32], timeout: Option<Duration>) -> WaitView {
-        let found: Vec<Descriptor> = match fds {
-            [one] => vec![self.descriptors.with_peers(*one)],
-            many => many.iter().take(MAX_LISTED).map(|fd| self.descriptors.get(*fd)).collect(),
+        let found: Vec<Descriptor> = match (&mut self.descriptors, fds) {
+            (Some(descriptors), [one]) => vec![descriptors.with_peers(*one)],
+            (Some(descriptors), many) => {
+                many.iter().take(MAX_LISTED).map(|fd| descriptors.get(*fd)).collect()
+            }
+            (None, fds) => fds.iter().take(MAX_LISTED).map(|fd| Descriptor::unknown(*fd)).collect(),
         };
         let words = |found: &Descriptor| match found.kind {
             Kind::Unknown => found.name.clone(),
@@ -465,7 +543,7 @@ impl Teller<'_> {
     /// Who has the other end of a pipe.
     fn peers(&self, found: &Descriptor) -> String {
         let Some(peers) = &found.peers else { return String::new() };
-        let own = self.descriptors.pid();
+        let own = self.descriptors.as_ref().map_or(0, Descriptors::pid);
         let others: Vec<String> = peers
             .found
             .iter()

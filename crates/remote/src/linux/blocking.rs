@@ -125,6 +125,28 @@ const CALLS: &[Call] = &[
 /// A set of descriptors is not larger (FD_SETSIZE); nor are more of them told.
 const MAX_DESCRIPTORS: u64 = 1024;
 
+/// Whose numbers system calls have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abi {
+    /// x86_64.
+    X86_64,
+    /// aarch64.
+    Aarch64,
+    /// 32-bit x86; 32-bit ARM has the same numbers but for newer calls.
+    X86,
+}
+
+impl Abi {
+    /// Of a process of this machine.
+    fn of(arch: Arch) -> Abi {
+        match (arch.pointer, cfg!(target_arch = "aarch64")) {
+            (8, true) => Abi::Aarch64,
+            (8, false) => Abi::X86_64,
+            _ => Abi::X86,
+        }
+    }
+}
+
 /// The system call that a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
@@ -132,13 +154,14 @@ pub struct Blocked {
     pub number: i64,
     /// Its arguments.
     pub arguments: [u64; 6],
+    abi: Abi,
     arch: Arch,
 }
 
 impl Blocked {
     /// From the registers of a thread, as a core file has them.
-    pub fn new(arch: Arch, number: i64, arguments: [u64; 6]) -> Blocked {
-        Blocked { number, arguments, arch }
+    pub fn new(abi: Abi, arch: Arch, number: i64, arguments: [u64; 6]) -> Blocked {
+        Blocked { number, arguments, abi, arch }
     }
 
     /// Of the thread `tid` of a process; `None` if it runs, is in no call (a page fault),
@@ -149,11 +172,10 @@ impl Blocked {
     }
 
     fn call(&self) -> Option<&'static Call> {
-        let column = match (cfg!(target_arch = "aarch64"), self.arch.pointer) {
-            (true, 8) => 1,
-            (false, 8) => 0,
-            // 32-bit ARM numbers its calls as x86 does, but for newer ones.
-            _ => 2,
+        let column = match self.abi {
+            Abi::X86_64 => 0,
+            Abi::Aarch64 => 1,
+            Abi::X86 => 2,
         };
         let own = |call: &&Call| i64::from(call.2[column]) == self.number && self.number >= 0;
         CALLS.iter().find(own)
@@ -288,7 +310,7 @@ fn parse(line: &str, arch: Arch) -> Option<Blocked> {
     for argument in &mut arguments {
         *argument = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
     }
-    Some(Blocked { number, arguments, arch })
+    Some(Blocked { number, arguments, abi: Abi::of(arch), arch })
 }
 
 /// `struct pollfd { int fd; short events; short revents; }`
@@ -338,7 +360,9 @@ mod tests {
         for bad in ["running\n", "-1 0x7ffe 0x7f11\n", "", "1 0x", "0 1 2 3 4 5 6 7 8"] {
             assert_eq!(parse(bad, Arch::LE64), None, "{bad:?}");
         }
-        let odd = Blocked::new(Arch::LE64, 9999, [0; 6]);
+        let odd = Blocked::new(Abi::X86_64, Arch::LE64, 9999, [0; 6]);
+        let other = Blocked::new(Abi::Aarch64, Arch::LE64, 98, [8, 0, 0, 0, 0, 0]);
+        assert_eq!((other.name().as_str(), other.futex()), ("futex", Some(8)));
         assert_eq!((odd.name().as_str(), odd.futex()), ("system call 9999", None));
     }
 
@@ -347,7 +371,7 @@ mod tests {
     fn descriptors_and_times() {
         let us = Process::open(std::process::id() as i32).expect("ourselves");
         let memory = &us.memory;
-        let x86 = |number, arguments| Blocked::new(Arch::LE64, number, arguments);
+        let x86 = |number, arguments| Blocked::new(Abi::X86_64, Arch::LE64, number, arguments);
         let polled = [3i32, 0, -1, 0, 7, 0];
         let at = polled.as_ptr() as u64;
         let poll = x86(7, [at, 3, 2500, 0, 0, 0]);
@@ -355,7 +379,6 @@ mod tests {
         let select = x86(23, [66, bits.as_ptr() as u64, 0, 0, [2u64, 500_000].as_ptr() as u64, 0]);
         let spec = [5u64, 250_000_000];
         let sleep = x86(230, [1, 1, spec.as_ptr() as u64, 0, 0, 0]);
-        #[cfg(target_arch = "x86_64")]
         {
             assert_eq!(poll.descriptors(memory), [3, 7]);
             assert_eq!(poll.timeout(memory), Some(Duration::from_millis(2500)));

@@ -46,6 +46,13 @@ pub struct Descriptor {
     pub peers: Option<Peers>,
 }
 
+impl Descriptor {
+    /// One of which no more than its number is known.
+    pub fn unknown(fd: i32) -> Descriptor {
+        Descriptor { fd, kind: Kind::Unknown, name: format!("descriptor {fd}"), peers: None }
+    }
+}
+
 /// The processes at the other end of a pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peers {
@@ -87,10 +94,7 @@ impl<'a> Descriptors<'a> {
     /// One of them, without the other end of a pipe.
     pub fn get(&mut self, fd: i32) -> Descriptor {
         let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}")));
-        let Ok(link) = link else {
-            let name = format!("descriptor {fd}");
-            return Descriptor { fd, kind: Kind::Unknown, name, peers: None };
-        };
+        let Ok(link) = link else { return Descriptor::unknown(fd) };
         let link = link.to_string_lossy().into_owned();
         let (kind, name) = self.named(fd, &link);
         Descriptor { fd, kind, name, peers: None }

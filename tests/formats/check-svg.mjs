@@ -1,6 +1,8 @@
 // Opens a flame graph in a real browser and uses it as a person would.
 //
-//   node check-svg.mjs FILE.svg SCREENSHOT.png [NODE_MODULES]
+//   node check-svg.mjs FILE.svg SCREENSHOT.png [NODE_MODULES] [--upright]
+//
+// With --upright the root has to be at the bottom.
 //
 // Needs playwright-core (found in NODE_MODULES, or along NODE_PATH) and a Chromium (CHROMIUM, or
 // /usr/bin/chromium). Prints a line for each thing that works; the exit status is 1 when one does
@@ -11,9 +13,10 @@ import path from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 
-const [file, screenshot, modules] = process.argv.slice(2);
+const upright = process.argv.includes("--upright");
+const [file, screenshot, modules] = process.argv.slice(2).filter((arg) => arg !== "--upright");
 if (!file || !screenshot) {
-  console.error("usage: node check-svg.mjs FILE.svg SCREENSHOT.png [NODE_MODULES]");
+  console.error("usage: node check-svg.mjs FILE.svg SCREENSHOT.png [NODE_MODULES] [--upright]");
   process.exit(2);
 }
 // `import` does not look along NODE_PATH, `require` does.
@@ -26,7 +29,7 @@ function check(ok, what) {
   failed ||= !ok;
 }
 
-/** The visible frames, outermost first: text, place on the screen, colour. */
+/** The visible frames, from top to bottom: text, place on the screen, colour. */
 function frames(page) {
   return page.evaluate(() =>
     [...document.querySelectorAll("#frames > *")]
@@ -69,10 +72,15 @@ try {
   const title = await page.textContent("#title");
   check(title.trim() !== "", `title: ${title}`);
   const all = await frames(page);
-  const [root, ...rest] = all;
+  const root = upright ? all[all.length - 1] : all[0];
+  const rest = all.filter((frame) => frame !== root);
   check(all.length > 2, `${all.length} frames`);
   check(root.tooltip.startsWith("all ("), `root: ${root.tooltip}`);
-  check(rest.every((frame) => frame.y > root.y), "the root is on top");
+  if (upright) {
+    check(rest.every((frame) => frame.y < root.y), "the root is at the bottom");
+  } else {
+    check(rest.every((frame) => frame.y > root.y), "the root is on top");
+  }
   check(rest.every((frame) => frame.width <= root.width + 1), "the root is the widest");
   check(all.some((frame) => frame.text !== ""), "frames have text");
 

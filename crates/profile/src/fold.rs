@@ -78,9 +78,7 @@ impl Recording {
                 node = folded.add(node, label, 0);
                 known.insert((base, at), node);
             }
-            if let Some((_, total)) = folded.nodes.get_index_mut(node as usize - 1) {
-                *total = total.saturating_add(weight);
-            }
+            folded.add_weight(node, weight);
         }
         folded
     }
@@ -152,6 +150,38 @@ impl Folded {
         Ok(())
     }
 
+    /// The same stacks with their frames in the opposite order, but for those of processes and
+    /// threads, which stay outermost. It has at most `limit` nodes: frames that lie too deep for
+    /// that are shown as one, named `rest`.
+    pub(crate) fn reversed(&self, limit: usize, rest: &str) -> Folded {
+        let mut folded = Folded { labels: self.labels.clone(), nodes: IndexMap::default() };
+        // How many stacks have a frame at each depth.
+        let mut at_depth: Vec<usize> = Vec::new();
+        let _ = self.try_for_each(|stack, _| {
+            at_depth.resize(at_depth.len().max(stack.len()), 0);
+            at_depth.iter_mut().take(stack.len()).for_each(|stacks| *stacks += 1);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let depth = depth_that_fits(&at_depth, limit);
+        let is_root = |&&label: &&LabelId| {
+            let origin = self.labels.get_index(label.index()).map(|(_, &origin)| origin);
+            matches!(origin, Some(Origin::Process(_) | Origin::Thread(_)))
+        };
+        let _ = self.try_for_each(|stack, weight| {
+            let roots = stack.iter().take_while(is_root).count();
+            let (roots, frames) = stack.split_at(roots);
+            let order = roots.iter().chain(frames.iter().rev());
+            let mut node = order.take(depth).fold(0, |node, &label| folded.add(node, label, 0));
+            if stack.len() > depth {
+                let label = folded.label_id(rest.to_string(), Origin::Empty);
+                node = folded.add(node, label, 0);
+            }
+            folded.add_weight(node, weight);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        folded
+    }
+
     /// Adds the frames that go before a thread's stack; gives their last node, or the root.
     fn root_frames(&mut self, recording: &Recording, style: &Style, thread: ThreadIx) -> u32 {
         let mut roots = Vec::new();
@@ -187,4 +217,20 @@ impl Folded {
         *total = total.saturating_add(weight);
         node
     }
+
+    fn add_weight(&mut self, node: u32, weight: u64) {
+        if let Some((_, total)) = self.nodes.get_index_mut((node as usize).wrapping_sub(1)) {
+            *total = total.saturating_add(weight);
+        }
+    }
+}
+
+/// How many of these sizes, from the first on, fit into `room`; at least one.
+pub(crate) fn depth_that_fits(sizes: &[usize], mut room: usize) -> usize {
+    let fits = |&&size: &&usize| {
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    };
+    sizes.iter().take_while(fits).count().max(1)
 }

@@ -32,6 +32,7 @@
 mod escape;
 mod fold;
 mod format;
+mod graph;
 mod model;
 mod quality;
 mod recording;
@@ -44,6 +45,7 @@ mod timeline;
 pub use escape::{escape, printable, unescape};
 pub use fold::{Folded, LabelId, Origin};
 pub use format::{Format, FormatKind, UnknownFormat};
+pub use graph::{Colors, GraphStyle, UnknownColors};
 pub use model::{
     FrameId, FrameKey, FrameKind, Keep, Meta, Process, ProcessIx, StackId, StringId, Thread,
     ThreadIx, WeightUnit,

@@ -5,7 +5,7 @@ use std::fmt;
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::{FrameId, Process, Recording, Thread};
+use crate::{FrameId, GraphStyle, Process, Recording, Thread};
 
 /// Which line a frame is shown with, and so what is one frame and what are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Lines {
 }
 
 /// What the reader wants to see, whatever the format.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Style {
     /// Which line a frame is shown with.
     pub lines: Lines,
@@ -34,6 +34,8 @@ pub struct Style {
     pub show_processes: bool,
     /// The title of the profile; the command line if not given.
     pub title: Option<String>,
+    /// How flame graphs are drawn.
+    pub graph: GraphStyle,
 }
 
 impl Style {

@@ -12,6 +12,7 @@ use std::path::Path;
 /// Runs the command.
 pub fn run(args: &ConvertArgs) -> Result<u8, Error> {
     let outputs = Outputs::new(args.output.clone(), args.format)?;
+    args.look.check(outputs.formats())?;
     let keep = Keep::needed_for(outputs.formats(), &args.look.style(false));
     let (input, size) =
         open(&args.input).map_err(|error| Error::Input(args.input.clone(), error.into()))?;

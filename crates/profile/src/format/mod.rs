@@ -2,7 +2,6 @@
 
 mod chrometrace;
 mod flamegraph;
-mod flamegraph_colors;
 mod pyspy;
 mod raw;
 mod speedscope;

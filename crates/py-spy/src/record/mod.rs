@@ -36,6 +36,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     let filter = args.choice.filter()?;
     let style = args.look.style(args.subject.subprocesses || args.subject.pid.len() > 1);
     let mut outputs = Outputs::prepare(args)?;
+    args.look.check(outputs.formats())?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
     let mut launched = launch(&args.subject, None)?;

@@ -35,7 +35,10 @@ fn without_colours(text: &str) -> String {
 fn control_characters_of_the_target_stay_text() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "hostile.py", &[]);
-        let text = dump_text(target.pid(), &["-lll", "--full-filenames"]);
+        // It says that it is ready just before it waits.
+        let take = || dump_text(target.pid(), &["-lll", "--full-filenames"]);
+        let waits = |text: &String| text.contains("waits for: read");
+        let text = (0..500).map(|_| take()).find(waits).expect("it waits for input");
         assert_eq!(control(&text), None, "{text:?}");
         for part in [r"\x1b[31m", r"\x1b]0;title\x07", r"\r\n", "Arguments:", "Locals:"] {
             assert!(text.contains(part), "{part} is not in {text}");

@@ -154,7 +154,9 @@ impl Pauser {
             if tries < 20 {
                 std::thread::yield_now();
             } else {
-                clock::sleep_until(deadline.min(now + 30_000));
+                // Ever longer: one that has not stopped by now waits for a processor.
+                let wait = (30_000 << (tries - 20).min(5)).min(1_000_000);
+                clock::sleep_until(deadline.min(now + wait));
             }
         }
     }

@@ -98,6 +98,7 @@ pub fn run(
             program.interrupt();
             eprintln!("py-spy> waiting for process {pid} to end, Control-C again to leave it");
             while program.status().is_none() {
+                remote::os::pause::collect_late();
                 std::thread::sleep(Duration::from_millis(10));
             }
             status = launched.ended_status();

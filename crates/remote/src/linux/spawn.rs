@@ -24,6 +24,18 @@ fn sudo_caller() -> Option<(u32, u32, CString)> {
     Some((number("SUDO_UID")?, number("SUDO_GID")?, name))
 }
 
+/// Whether our child has ended. `waitpid` would also take the stops that belong to a pause
+/// of it (and the standard library then counts it as ended).
+fn has_exited(pid: i32) -> bool {
+    // SAFETY: all zeros are a valid siginfo_t, and it is a valid place to write to; what is
+    // left in it is that of a child's event, or nothing.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) != 0 || info.si_pid() != 0
+    }
+}
+
 impl Program {
     /// Starts `arguments` with our stdin, stdout, stderr and terminal; under sudo as the
     /// user who called it, with that user's groups.
@@ -84,6 +96,9 @@ impl Program {
     /// has ended.
     pub fn status(&mut self) -> Option<i32> {
         if self.ended.is_none() {
+            if !has_exited(self.pid()) {
+                return None;
+            }
             let status = self.child.try_wait().ok().flatten()?;
             self.ended = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         }

@@ -188,9 +188,9 @@ impl Kin {
         self.roots.iter().any(|root| root.pid == pid)
     }
 
-    /// Whether ids that were given out may still turn out to be processes.
-    pub fn is_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
+    /// Whether ids that were given out until `then` may still turn out to be processes.
+    pub fn is_unsettled_since(&self, then: Instant) -> bool {
+        self.unsettled.iter().any(|(_, since)| *since <= then)
     }
 
     /// Finds what the family has started since the last look.

@@ -153,8 +153,9 @@ struct Explorer {
     tell: Sender<News>,
     follow: bool,
     kin: Kin,
-    /// Processes that have ended, for which there is no answer yet.
-    owed: Vec<Name>,
+    /// Processes that have ended, for which there is no answer yet, and since when all that
+    /// was started until then has been looked at.
+    owed: Vec<(Name, Option<Instant>)>,
     pruned: Instant,
 }
 
@@ -178,7 +179,7 @@ impl Explorer {
                 match ask {
                     Ask::Look => {}
                     Ask::Examine(name) => self.examine_again(name),
-                    Ask::Ended(name) => self.owed.push(name),
+                    Ask::Ended(name) => self.owed.push((name, None)),
                 }
             }
         }
@@ -204,19 +205,27 @@ impl Explorer {
     /// Answers for processes that have ended, unless what they have started may yet turn
     /// out to be a Python.
     fn pay(&mut self) {
-        for name in &self.owed {
+        let now = Instant::now();
+        for (name, looked) in &mut self.owed {
             self.kin.forget(name.pid, name.started);
+            looked.get_or_insert(now);
         }
         let promising = |exam: &Exam| exam.is_promising();
-        let open = self.kin.is_unsettled()
-            || self
-                .kin
-                .all()
-                .any(|relative| matches!(&relative.state, State::Other(exam) if promising(exam)));
-        if !(self.follow && open) {
-            for name in std::mem::take(&mut self.owed) {
-                self.say(News::Over(name));
-            }
+        let mut others = self.kin.all();
+        if self.follow
+            && others.any(|one| matches!(&one.state, State::Other(exam) if promising(exam)))
+        {
+            return;
+        }
+        // What is started after their end is none of theirs: on a busy machine that goes on.
+        let open = |looked: &Option<Instant>| {
+            self.follow && looked.is_none_or(|looked| self.kin.is_unsettled_since(looked))
+        };
+        let (owed, over): (Vec<_>, Vec<_>) =
+            self.owed.drain(..).partition(|(_, looked)| open(looked));
+        self.owed = owed;
+        for (name, _) in over {
+            self.say(News::Over(name));
         }
     }
 
@@ -231,7 +240,7 @@ impl Explorer {
                     relative.state = State::Other(Exam::new(true));
                 }
             }
-            _ => self.owed.push(name),
+            _ => self.owed.push((name, None)),
         }
     }
 
@@ -335,7 +344,7 @@ impl Explorer {
         if exam.asked && (gone || exam.is_hopeless()) {
             exam.asked = false;
             match gone {
-                true => self.owed.push(name),
+                true => self.owed.push((name, None)),
                 false => self.say(News::Over(name)),
             }
         }

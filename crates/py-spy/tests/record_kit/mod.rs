@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Only guards against hanging: nothing takes this long.
-pub const GUARD: Duration = Duration::from_secs(40);
+pub const GUARD: Duration = Duration::from_secs(90);
 
 /// Folded stacks: the frames of each, outermost first, and its count.
 pub type Folded = Vec<(Vec<String>, u64)>;
@@ -271,9 +271,11 @@ impl Running {
             }
             assert!(
                 start.elapsed() < GUARD,
-                "{}: does not end; stderr: {}",
+                "{}: does not end; stdout: {}\nstderr: {}\n{}",
                 self.label,
-                self.stderr()
+                self.stdout(),
+                self.stderr(),
+                processes()
             );
             std::thread::sleep(Duration::from_millis(2));
         };
@@ -286,6 +288,15 @@ impl Running {
         }
         Run { status, stdout: self.stdout(), stderr: self.stderr(), took: start.elapsed() }
     }
+}
+
+/// What all processes do, for who wonders why something does not end.
+fn processes() -> String {
+    let ps = Command::new("ps").args(["-eLo", "pid,tid,ppid,stat,wchan:24,etime,args"]).output();
+    let text = ps.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    // Threads of the kernel are of no interest.
+    text.lines().filter(|line| !line.ends_with(']')).map(|line| format!("{line}\n")).collect()
 }
 
 impl Drop for Running {

@@ -78,19 +78,37 @@ enum Wait {
     Gone,
 }
 
+/// Asks for the next event of a thread that is being traced, without waiting for one. What
+/// `options` name is taken, unless `WNOWAIT` is among them.
+fn event(tid: i32, options: libc::c_int) -> Option<libc::siginfo_t> {
+    let options = options | libc::WSTOPPED | libc::WNOHANG | libc::__WALL;
+    // SAFETY: all zeros are a valid siginfo_t, and it is a valid place to write to.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let failed = libc::waitid(libc::P_PID, tid as libc::id_t, &mut info, options) != 0;
+        (!failed).then_some(info)
+    }
+}
+
 fn poll_stop(tid: i32) -> Wait {
-    let mut status = 0;
-    // SAFETY: `status` is a valid int to write to.
-    let got = unsafe { libc::waitpid(tid, &mut status, libc::__WALL | libc::WNOHANG) };
-    if got == 0 {
+    let Some(info) = event(tid, libc::WEXITED | libc::WNOWAIT) else { return Wait::Gone };
+    // SAFETY: what waitid left there is that of a child's event, or all zeros.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
         return Wait::NotYet;
     }
-    if got < 0 || !libc::WIFSTOPPED(status) {
+    if !matches!(info.si_code, libc::CLD_TRAPPED | libc::CLD_STOPPED) {
+        // Until its tracer takes note, nobody else hears of its end. Whoever started a
+        // process of ours wants to know how it ended, and takes note for both.
+        if !super::family::is_child(tid) {
+            event(tid, libc::WEXITED);
+        }
         return Wait::Gone;
     }
+    event(tid, 0);
     // With an event in the upper bits it is our own interruption (or a group stop, which
     // outlasts the detach); without, a signal is about to be delivered and must go on.
-    let signal = if status >> 16 == 0 { libc::WSTOPSIG(status) } else { 0 };
+    let signal = if status >> 8 == 0 { status } else { 0 };
     Wait::Stopped { signal }
 }
 
@@ -164,8 +182,12 @@ impl Pauser {
     /// Lets every held thread go on.
     pub fn resume(&mut self) {
         for (tid, signal) in self.held.drain(..) {
-            // A thread that was killed meanwhile cannot be detached, nor need it be.
-            let _ = ptrace(libc::PTRACE_DETACH, tid, signal as usize);
+            // A thread that was killed meanwhile, as by the end of its process or by an
+            // exec of another thread, cannot be detached: its end must be taken note of,
+            // or those would wait for it for ever.
+            if ptrace(libc::PTRACE_DETACH, tid, signal as usize).is_err() {
+                LATE.with_borrow_mut(|late| late.push(tid));
+            }
         }
     }
 
@@ -269,5 +291,65 @@ mod tests {
             libc::kill(child, libc::SIGKILL);
             libc::waitpid(child, std::ptr::null_mut(), 0);
         }
+    }
+
+    /// One that is killed while it is held: its parent hears of it.
+    #[test]
+    fn the_end_of_one_that_is_held_is_told() {
+        let mut pipe = [0; 2];
+        let mut held = 0i32;
+        let size = size_of::<i32>();
+        // SAFETY: between fork and the end only system calls are made, with valid buffers.
+        let parent = unsafe {
+            assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+            let parent = libc::fork();
+            if parent == 0 {
+                let child = libc::fork();
+                if child == 0 {
+                    loop {
+                        libc::pause();
+                    }
+                }
+                libc::write(pipe[1], (&raw const child).cast(), size);
+                libc::waitpid(child, std::ptr::null_mut(), 0);
+                libc::_exit(0);
+            }
+            assert_eq!(libc::read(pipe[0], (&raw mut held).cast(), size), size as isize);
+            parent
+        };
+        let mut pauser = Pauser::new();
+        assert_eq!(pauser.pause(held, 5_000_000_000), Ok(()));
+        // SAFETY: takes numbers.
+        assert_eq!(unsafe { libc::kill(held, libc::SIGKILL) }, 0);
+        wait_for(held, 'Z');
+        pauser.resume();
+        wait_for(parent, 'Z');
+        super::super::family::collect(parent);
+    }
+
+    /// One of ours that ends while it is asked to stop: how it ended can still be asked.
+    #[test]
+    fn the_end_of_a_child_of_ours_is_left_to_be_collected() {
+        // SAFETY: the forked process only makes system calls, and they take numbers.
+        let child = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                loop {
+                    libc::pause();
+                }
+            }
+            child
+        };
+        let mut pauser = Pauser::new();
+        assert_eq!(pauser.pause(child, 5_000_000_000), Ok(()));
+        // SAFETY: takes numbers.
+        assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+        wait_for(child, 'Z');
+        pauser.resume();
+        collect_late();
+        let mut status = 0;
+        // SAFETY: `status` is a valid int to write to.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL);
     }
 }

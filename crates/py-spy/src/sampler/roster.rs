@@ -168,13 +168,15 @@ impl Roster {
             None => self.tids.clone(),
         };
         // 3.11 does not renew the native ids of a forked child, so they too are checked,
-        // and a process without threads has but one id.
+        // and a process without threads has but one id. Not for all states of one that was
+        // forked just now: those of the threads that its parent has are still there.
         let outer = |inner_id: i32| match &self.inner {
             Some(map) => map.get(&inner_id).copied(),
             None => Some(inner_id),
         };
         let pthreads: Vec<u64> = self.threads.iter().map(|entry| entry.state.pthread_id).collect();
         self.pthread_ids.learn(&process.memory, &pthreads, &inner);
+        let alone = inner.len() == 1 && pthreads.windows(2).all(|pair| pair[0] == pair[1]);
         // Up to 3.10 a thread state is made by the thread that starts the new one, and has
         // its ids until that runs (Modules/_threadmodule.c, t_bootstrap); later it has none.
         let mut pthreads_seen = HashSet::new();
@@ -185,7 +187,7 @@ impl Roster {
                 || self.pthread_ids.tid(&process.memory, entry.state.pthread_id, &inner);
             let native = entry.state.native_id.and_then(|id| i32::try_from(id).ok());
             let native = native.filter(|id| inner.contains(id));
-            let only = || (inner.len() == 1).then(|| inner[0]);
+            let only = || alone.then(|| inner[0]);
             let tid = native.or_else(by_descriptor).or_else(only).and_then(outer);
             let tid = tid.filter(|_| entry.settled);
             if tid != entry.tid {

@@ -55,7 +55,7 @@ impl Target {
         let open = |error: OpenError| Error::open(pid, error);
         let process = Process::open(pid).map_err(open)?;
         let mappings = process.mappings().map_err(open)?;
-        let modules = process.modules().map_err(open)?;
+        let modules = process.modules_in(&mappings);
         let landscape =
             Landscape { memory: &process.memory, modules: &modules, mappings: &mappings };
         Ok(discover::find(landscape).map(|runtime| Target { process, runtime }))
@@ -74,12 +74,7 @@ impl Target {
 
     /// The command line, or the executable's path for a process that hides its own.
     pub fn command(&self) -> String {
-        let arguments = self.process.arguments();
-        if arguments.is_empty() {
-            self.process.exe().unwrap_or_default()
-        } else {
-            arguments.join(" ")
-        }
+        crate::fleet::command(self.process.pid)
     }
 }
 

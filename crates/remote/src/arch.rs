@@ -13,6 +13,20 @@ impl Arch {
     /// 64-bit little endian: x86_64, aarch64.
     pub const LE64: Arch = Arch { pointer: 8, big_endian: false };
 
+    /// Of an ELF file, by its first bytes: `EI_CLASS` and `EI_DATA` (elf.h).
+    pub fn of_elf(start: &[u8]) -> Option<Arch> {
+        let (class, data) = match start.strip_prefix(b"\x7fELF")? {
+            [class, data, ..] => (*class, *data),
+            _ => return None,
+        };
+        let pointer = match class {
+            1 => 4,
+            2 => 8,
+            _ => return None,
+        };
+        matches!(data, 1 | 2).then_some(Arch { pointer, big_endian: data == 2 })
+    }
+
     /// Pointer size in bytes, as an offset.
     #[inline]
     pub fn word(self) -> usize {

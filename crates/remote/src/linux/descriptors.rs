@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// More sockets than this are not told apart.
 const MAX_SOCKETS: usize = 1 << 20;
-/// How long the other end of a pipe is looked for.
+/// How long the other ends of pipes are looked for in all, and how long for more of them once
+/// there is one.
 const SEARCH_NS: u64 = 100_000_000;
+const MORE_NS: u64 = 2_000_000;
 /// Descriptors that an epoll instance is told to watch.
 const MAX_WATCHED: usize = 1024;
 
@@ -178,64 +180,82 @@ impl<'a> Descriptors<'a> {
     fn peers(&mut self, fd: i32) -> Option<Peers> {
         let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}"))).ok()?;
         let ours = access_of(&self.info(fd)?)?;
-        let pipes = self.pipes.get_or_insert_with(|| Pipes::find(self.process.pid));
-        let mut peers: Vec<Peer> = Vec::new();
-        for (pid, fd) in pipes.ends.get(&link).into_iter().flatten() {
-            if peers.iter().any(|peer| peer.pid == *pid) {
-                continue;
+        let own = self.process.pid;
+        let pipes = self.pipes.get_or_insert_with(|| Pipes::new(own));
+        let more = clock::now_ns() + MORE_NS;
+        let mut peers = Vec::new();
+        let mut seen = 0;
+        loop {
+            for (pid, fd) in pipes.ends.get(&link).into_iter().flatten().skip(seen) {
+                seen += 1;
+                add_peer(&mut peers, *pid, *fd, ours);
             }
-            let dir = Path::new("/proc").join(pid.to_string());
-            let info = std::fs::read_to_string(dir.join(format!("fdinfo/{fd}")));
-            let other = info.ok().and_then(|info| access_of(&info));
-            if other.is_some_and(|other| other.is_other_end_of(ours)) {
-                peers.push(Peer { pid: *pid, command: command(&dir) });
+            let now = clock::now_ns();
+            let enough = peers.iter().any(|peer| peer.pid != own) && now > more;
+            if enough || now > pipes.deadline || !pipes.look() {
+                break;
             }
         }
-        Some(Peers { found: peers, complete: pipes.complete })
+        Some(Peers { found: peers, complete: pipes.complete && pipes.todo.is_empty() })
     }
 }
 
-/// Who has which pipes.
+/// Adds a process whose descriptor is of the same pipe as ours, if it is the other end.
+fn add_peer(peers: &mut Vec<Peer>, pid: i32, fd: i32, ours: Access) {
+    if peers.iter().any(|peer| peer.pid == pid) {
+        return;
+    }
+    let dir = Path::new("/proc").join(pid.to_string());
+    let info = std::fs::read_to_string(dir.join(format!("fdinfo/{fd}")));
+    let other = info.ok().and_then(|info| access_of(&info));
+    if other.is_some_and(|other| other.is_other_end_of(ours)) {
+        peers.push(Peer { pid, command: command(&dir) });
+    }
+}
+
+/// Who has which pipes, as far as processes have been looked at.
 #[derive(Debug)]
 struct Pipes {
     /// `pipe:[inode]`, or the path of a FIFO, to processes and their descriptors.
     ends: HashMap<PathBuf, Vec<(i32, i32)>>,
-    /// All processes were looked at.
+    /// All processes could be looked at so far.
     complete: bool,
+    /// Those that were not, the next one last.
+    todo: Vec<i32>,
+    /// When to stop.
+    deadline: u64,
 }
 
 impl Pipes {
-    /// Looks through all processes, for [`SEARCH_NS`] at the most, beginning with `first`.
-    fn find(first: i32) -> Pipes {
-        let mut pipes = Pipes { ends: HashMap::new(), complete: true };
+    /// To be looked for in the process `own` first, and then in those that were started about
+    /// the same time.
+    fn new(own: i32) -> Pipes {
+        let mut todo = numbers(Path::new("/proc")).unwrap_or_default();
+        todo.sort_by_key(|pid| std::cmp::Reverse(pid.abs_diff(own)));
         let deadline = clock::now_ns() + SEARCH_NS;
-        let mut processes = numbers(Path::new("/proc")).unwrap_or_default();
-        processes.sort_by_key(|pid| *pid != first);
-        for pid in processes {
-            if clock::now_ns() > deadline {
-                pipes.complete = false;
-                break;
-            }
-            let dir = Path::new("/proc").join(pid.to_string());
-            let Some(fds) = numbers(&dir.join("fd")) else {
-                // It has ended, or is somebody else's.
-                pipes.complete &= !dir.exists();
-                continue;
-            };
-            for fd in fds {
-                match std::fs::read_link(dir.join(format!("fd/{fd}"))) {
-                    Ok(link) if link.starts_with("/dev") => {}
-                    Ok(link)
-                        if link.is_absolute() || link.to_string_lossy().starts_with("pipe:") =>
-                    {
-                        pipes.ends.entry(link).or_default().push((pid, fd));
-                    }
-                    Ok(_) => {}
-                    Err(_) => pipes.complete &= !dir.exists(),
+        Pipes { ends: HashMap::new(), complete: true, todo, deadline }
+    }
+
+    /// Looks at one more process. False if there is none left.
+    fn look(&mut self) -> bool {
+        let Some(pid) = self.todo.pop() else { return false };
+        let dir = Path::new("/proc").join(pid.to_string());
+        let Some(fds) = numbers(&dir.join("fd")) else {
+            // It has ended, or is somebody else's.
+            self.complete &= !dir.exists();
+            return true;
+        };
+        for fd in fds {
+            match std::fs::read_link(dir.join(format!("fd/{fd}"))) {
+                Ok(link) if link.starts_with("/dev") => {}
+                Ok(link) if link.is_absolute() || link.to_string_lossy().starts_with("pipe:") => {
+                    self.ends.entry(link).or_default().push((pid, fd));
                 }
+                Ok(_) => {}
+                Err(_) => self.complete &= !dir.exists(),
             }
         }
-        pipes
+        true
     }
 }
 

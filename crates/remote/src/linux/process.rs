@@ -69,7 +69,8 @@ impl Process {
                 Err(_) => OpenError::KernelThread,
             });
         };
-        match process.memory.read_some(first.start, &mut [0; 4]) {
+        let mut start = [0; 6];
+        match process.memory.read_some(first.start, &mut start) {
             Err(ReadError::Denied(_)) => return Err(OpenError::Denied),
             Err(ReadError::Gone) => return Err(OpenError::NoSuchProcess),
             Err(ReadError::Os(code)) => {
@@ -77,8 +78,13 @@ impl Process {
             }
             _ => {}
         }
-        let executable = maps::modules(&mappings, &process.proc_dir).into_iter().next();
-        if let Some(arch) = executable.as_ref().and_then(Elf::open).and_then(|elf| elf.arch()) {
+        let of_file = || {
+            let executable = maps::modules(&mappings, &process.proc_dir).into_iter().next();
+            executable.as_ref().and_then(Elf::open).and_then(|elf| elf.arch())
+        };
+        // Mostly the executable comes first.
+        let own = Arch::of_elf(&start).filter(|_| first.inode != 0 && first.offset == 0);
+        if let Some(arch) = own.or_else(of_file) {
             process.memory = ProcessMemory::new(pid, arch);
         }
         Ok(process)
@@ -97,12 +103,17 @@ impl Process {
 
     /// The executable and the libraries, the executable first where it can be told.
     pub fn modules(&self) -> Result<Vec<Module>, OpenError> {
-        let mut modules = maps::modules(&self.mappings()?, &self.proc_dir);
+        Ok(self.modules_in(&self.mappings()?))
+    }
+
+    /// The same of these mappings.
+    pub fn modules_in(&self, mappings: &[Mapping]) -> Vec<Module> {
+        let mut modules = maps::modules(mappings, &self.proc_dir);
         if let Some(exe) = self.exe() {
             let exe = exe.trim_end_matches(" (deleted)").to_owned();
             modules.sort_by_key(|module| module.path != exe);
         }
-        Ok(modules)
+        modules
     }
 
     /// The path of its executable, as the kernel names it.

@@ -18,7 +18,8 @@ const MAX_TABLE: usize = 16 << 20;
 pub struct CodeInfo {
     /// Its address; another code object may get it when this one has died.
     pub address: u64,
-    /// `co_qualname` where there is one (3.11 and later), else `co_name`.
+    /// `co_qualname` where there is one (3.11 and later), else `co_name`, or what was found out
+    /// since ([`crate::value::Decoder::method_name`]).
     pub name: String,
     /// `co_filename`.
     pub filename: String,

@@ -93,6 +93,10 @@ pub struct Choice {
         action = ArgAction::Set
     )]
     pub hide_importlib: bool,
+
+    /// Name the classes of methods also before Python 3.11, where self or cls tells them
+    #[arg(long)]
+    pub class_names: bool,
 }
 
 impl Choice {
@@ -265,11 +269,15 @@ impl Pausing {
 #[derive(Debug, Args)]
 pub struct DumpArgs {
     /// PID of a running Python program, decimal or 0x hex; may be given several times
-    #[arg(short, long, value_name = "PID", required_unless_present = "core", value_parser = parse_pid)]
+    #[arg(short, long, value_name = "PID", required_unless_present_any = ["core", "name"], value_parser = parse_pid)]
     pub pid: Vec<i32>,
 
+    /// The one running Python program of this name (or the one that started the others)
+    #[arg(long, value_name = "NAME", conflicts_with = "pid")]
+    pub name: Option<String>,
+
     /// Read a core file instead of a process
-    #[arg(short, long, value_name = "FILE", conflicts_with = "pid")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["pid", "name"])]
     pub core: Option<PathBuf>,
 
     /// The program that the core file is of, if it is not where it was
@@ -288,12 +296,16 @@ pub struct DumpArgs {
     #[arg(short, long, action = ArgAction::Count)]
     pub locals: u8,
 
+    /// Name the classes of methods also before Python 3.11, where self or cls tells them
+    #[arg(long)]
+    pub class_names: bool,
+
     /// Print JSON
     #[arg(short, long)]
     pub json: bool,
 
     /// Child processes too
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "core")]
     pub subprocesses: bool,
 
     /// Stacks of native extensions

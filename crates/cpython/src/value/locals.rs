@@ -205,6 +205,33 @@ impl Decoder<'_> {
         Ok(addresses.collect())
     }
 
+    /// Name and object of the first argument of a frame, if it can be passed by position and is
+    /// called one of `names`.
+    pub(super) fn first_argument(
+        &self,
+        frame: &RawFrame,
+        names: &[&'static str],
+    ) -> Result<Option<(&'static str, u64)>> {
+        let flags = self.int(frame.code, self.layout().values.code.flags)?;
+        let slots = self.slots_of(frame.code, flags)?;
+        let by_position = |slot: &&Slot| {
+            let kind = slot.kind;
+            kind == Kind::Argument(ArgumentKind::PositionalOnly)
+                || kind == Kind::Argument(ArgumentKind::Positional)
+        };
+        let first = slots.first().filter(by_position).and_then(|slot| self.text_of(slot.name));
+        let Some(name) = names.iter().find(|name| Some(**name) == first.as_deref()) else {
+            return Ok(None);
+        };
+        // Where it has a cell, that comes behind the place that it had.
+        let argument = |(slot, known, _): &(Slot, String, u64)| {
+            known == name && matches!(slot.kind, Kind::Argument(_))
+        };
+        let held = self.held(frame, &slots)?.into_iter().rfind(argument);
+        let object = held.and_then(|(slot, _, raw)| self.object_in(&slot, raw));
+        Ok(object.filter(|object| *object != 0).map(|object| (*name, object)))
+    }
+
     /// The places that hold something: what for, under which name, and the raw word.
     fn held(&self, frame: &RawFrame, slots: &[Slot]) -> Result<Vec<(Slot, String, u64)>> {
         let at = frame.address.wrapping_add(u64::from(self.layout().values.frame.localsplus));

@@ -7,6 +7,7 @@
 //!  reader    one object, then those it refers to: budget, depth and cycles
 //!  number, text, container, record, callable, class, time, decimal, numpy, pandas
 //!            what CPython's own types hold, a group of types a file
+//!  method    the class that a method belongs to, from its first argument
 //!  render    a tree as `repr` would write it, cut to a number of characters
 //!  json      the same tree, structured
 //! ```
@@ -24,6 +25,7 @@ mod decimal;
 mod json;
 mod locals;
 mod mapping;
+mod method;
 mod number;
 mod numpy;
 mod pandas;

@@ -291,7 +291,7 @@ impl Decoder<'_> {
     }
 
     /// Whether what is at `address` is a type: its type is `type`, or derives from it.
-    fn is_type(&self, address: u64) -> Result<bool> {
+    pub(super) fn is_type(&self, address: u64) -> Result<bool> {
         let mut meta = self.objects.type_of(address)?;
         for _ in 0..MAX_BASES {
             if meta == 0 {
@@ -380,7 +380,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn is_classic(&self, class: u64) -> bool {
+    pub(super) fn is_classic(&self, class: u64) -> bool {
         let name = self.objects.type_of(class).and_then(|type_| self.objects.type_name(type_));
         name.is_ok_and(|name| name == "classobj")
     }

@@ -42,7 +42,7 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
     log::debug!("CPython {} in {} ({})", runtime.layout.version, runtime.module, runtime.how);
     let budget = (args.locals > 0).then(|| Budget::level(usize::from(args.locals)));
     let root = args.sysroot.as_deref().unwrap_or(Path::new("/"));
-    let reader = Reader { core: &core, runtime: &runtime };
+    let reader = Reader { core: &core, runtime: &runtime, class_names: args.class_names };
     let (threads, deadlocks, collecting) = reader.threads(budget, root, &mut notes);
     if args.json {
         for note in &notes {
@@ -56,6 +56,7 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
             true => core.process.command.clone(),
             false => arguments.join(" "),
         },
+        lineage: None,
         version: runtime.layout.version.to_string(),
         executable: core.executable().unwrap_or(&core.process.name).to_owned(),
         notes,
@@ -133,6 +134,7 @@ fn no_python(missing: NotFound, notes: &[String]) -> String {
 struct Reader<'a> {
     core: &'a Core,
     runtime: &'a Runtime,
+    class_names: bool,
 }
 
 impl Reader<'_> {
@@ -152,7 +154,7 @@ impl Reader<'_> {
         let interpreter = interpreters.first().copied().unwrap_or(0);
         let memory = TypeNames::find(memory, layout, interpreter, code);
         let objects = Objects { memory: &memory, layout };
-        let mut codes = Codes::default();
+        let mut codes = Codes::new(self.class_names);
         let mut calls: Vec<Vec<Option<Call>>> = Vec::new();
         let mut frames = Vec::new();
         for stack in &stacks {

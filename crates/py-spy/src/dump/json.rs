@@ -10,6 +10,9 @@ use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
 use std::io::{self, Write};
 
+/// A process further down than this is shown with so many of those that it comes from.
+const MAX_ANCESTORS: usize = 50;
+
 #[derive(Serialize)]
 struct ThreadJson<'a> {
     pid: i32,
@@ -23,10 +26,32 @@ struct ThreadJson<'a> {
     /// The threads of the circle that it is in or behind, by their `os_thread_id`.
     deadlock: Option<DeadlockJson>,
     frames: Vec<FrameJson<'a>>,
-    process_info: Option<()>,
+    /// With `--subprocesses`: the process and what it comes from.
+    process_info: Option<&'a ProcessJson<'a>>,
     /// What ended the process of a core file, for the thread that it came to.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<SignalJson>,
+}
+
+#[derive(Serialize)]
+struct ProcessJson<'a> {
+    pid: i32,
+    command_line: &'a str,
+    /// The parent, or, where that has ended, one that came before.
+    parent: Option<Box<ProcessJson<'a>>>,
+}
+
+impl ProcessJson<'_> {
+    fn of(snapshot: &Snapshot) -> Option<ProcessJson<'_>> {
+        let ancestors = &snapshot.lineage.as_ref()?.ancestors;
+        // Readers of JSON do not nest without end.
+        let ancestors = ancestors.get(..ancestors.len().min(MAX_ANCESTORS)).unwrap_or_default();
+        let parent = ancestors.iter().rev().fold(None, |parent, ancestor| {
+            let (pid, command_line) = (ancestor.pid, ancestor.command.as_str());
+            Some(Box::new(ProcessJson { pid, command_line, parent }))
+        });
+        Some(ProcessJson { pid: snapshot.pid, command_line: &snapshot.command, parent })
+    }
 }
 
 #[derive(Serialize)]
@@ -134,8 +159,9 @@ impl LocalJson<'_> {
 
 /// Writes an array of all threads of all `snapshots`.
 pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
+    let processes: Vec<Option<ProcessJson>> = snapshots.iter().map(ProcessJson::of).collect();
     let mut threads = Vec::new();
-    for snapshot in snapshots {
+    for (snapshot, process) in snapshots.iter().zip(&processes) {
         let signal = snapshot.core.as_ref().and_then(|core| core.signal.as_ref());
         for (index, thread) in snapshot.threads.iter().enumerate() {
             threads.push(ThreadJson {
@@ -166,7 +192,7 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
                         }),
                     })
                     .collect(),
-                process_info: None,
+                process_info: process.as_ref(),
                 signal: thread.crashed.then_some(signal).flatten().map(SignalJson::new),
             });
         }

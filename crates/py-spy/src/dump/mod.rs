@@ -5,36 +5,36 @@ mod deadlock;
 mod json;
 mod snapshot;
 mod text;
+mod tree;
 mod values;
 mod waits;
 
 use crate::cli::DumpArgs;
 use crate::error::Error;
+use crate::named;
 use snapshot::{Request, Snapshot};
 use std::io::Write;
+use tree::Taken;
 
 /// Runs the command.
 pub fn run(args: &DumpArgs) -> Result<u8, Error> {
-    for (asked, what) in [
-        (args.subprocesses, "child processes (--subprocesses)"),
-        (args.native, "native stacks (--native)"),
-    ] {
-        if asked {
-            return Err(Error::NotYet(what));
-        }
+    if args.native {
+        return Err(Error::NotYet("native stacks (--native)"));
     }
-    let request = Request { policy: args.pausing.policy(), locals: args.locals };
-    let mut snapshots = Vec::new();
-    let mut failures = Vec::new();
-    if let Some(core) = &args.core {
-        snapshots.push(core::take(core, args)?);
-    }
-    for pid in &args.pid {
-        match Snapshot::take(*pid, request) {
-            Ok(snapshot) => snapshots.push(snapshot),
-            Err(error) => failures.push(error),
-        }
-    }
+    let request = Request {
+        policy: args.pausing.policy(),
+        locals: args.locals,
+        class_names: args.class_names,
+    };
+    let pids = match &args.name {
+        Some(name) => vec![named::find(name)?],
+        None => args.pid.clone(),
+    };
+    let Taken { snapshots, failures } = match &args.core {
+        Some(core) => Taken { snapshots: vec![core::take(core, args)?], ..Taken::default() },
+        None if args.subprocesses => tree::whole(&pids, request),
+        None => tree::each(&pids, request),
+    };
     match print(&snapshots, args) {
         // Who reads it has seen enough: `py-spy dump | head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
@@ -51,7 +51,7 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
 
 fn print(snapshots: &[Snapshot], args: &DumpArgs) -> std::io::Result<()> {
     if args.json {
-        if snapshots.is_empty() && !args.pid.is_empty() {
+        if snapshots.is_empty() {
             return Ok(());
         }
         // Rust's stdout writes out every line by itself, and this has millions.

@@ -1,6 +1,7 @@
 //! What `dump` shows of a process, taken before anything is printed.
 
 use super::deadlock::Deadlock;
+use super::tree::Lineage;
 use super::values;
 use super::waits::{self, Gathered, Known, ThreadRef, WaitView};
 use crate::error::Error;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub pid: i32,
     /// Its command line.
     pub command: String,
+    /// What it comes from, where that was asked for.
+    pub lineage: Option<Lineage>,
     /// The version of its CPython.
     pub version: String,
     /// The path of its executable.
@@ -100,6 +103,8 @@ pub struct Request {
     pub policy: Policy,
     /// How many times `-l` was given.
     pub locals: u8,
+    /// The names of methods tell their class where that can be found out.
+    pub class_names: bool,
 }
 
 impl Request {
@@ -111,7 +116,12 @@ impl Request {
 impl Snapshot {
     /// Attaches to the process `pid` and reads all its threads once.
     pub fn take(pid: i32, request: Request) -> Result<Snapshot, Error> {
-        let target = Target::attach(pid, false)?;
+        Snapshot::of(Target::attach(pid, false)?, request)
+    }
+
+    /// Reads all threads of `target` once.
+    pub fn of(target: Target, request: Request) -> Result<Snapshot, Error> {
+        let pid = target.process.pid;
         let command = target.command();
         let executable = target.process.exe().unwrap_or_default();
         let version = target.runtime.layout.version.to_string();
@@ -120,6 +130,7 @@ impl Snapshot {
             idle: true,
             gil_only: false,
             cpu: false,
+            class_names: request.class_names,
             pause_bound_ns: PAUSE_BOUND_NS,
         };
         let mut sampler = Sampler::new(target, options)?;
@@ -160,6 +171,7 @@ impl Snapshot {
         Ok(Snapshot {
             pid,
             command,
+            lineage: None,
             version,
             executable,
             notes,

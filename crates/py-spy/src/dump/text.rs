@@ -2,6 +2,7 @@
 
 use super::deadlock::Deadlock;
 use super::snapshot::{CoreView, FrameView, Snapshot, ThreadView};
+use super::tree::{Ancestor, Lineage};
 use anstyle::{AnsiColor, Style};
 use cpython::value::{Kind, Variable};
 use profile::printable;
@@ -28,6 +29,12 @@ pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> 
     )?;
     if let Some(core) = &snapshot.core {
         write_core(core, out)?;
+    }
+    if let Some(Lineage { ancestors, orphan }) = &snapshot.lineage
+        && let Some(Ancestor { pid, command }) = ancestors.first()
+    {
+        let what = if *orphan { "Its parent has ended, it comes from" } else { "Parent" };
+        writeln!(out, "{what} Process {STRONG}{pid}{STRONG:#}: {}", printable(command))?;
     }
     for note in &snapshot.notes {
         writeln!(out, "Note: {}", printable(note))?;

@@ -287,6 +287,20 @@ impl Kin {
         self.roots.first().filter(|_| adopted).map(|root| root.pid)
     }
 
+    /// The nearest process that `pid` comes from and that is still there; 0 for none.
+    fn living_parent(&self, pid: i32) -> i32 {
+        let mut next = pid;
+        let mut seen = HashSet::new();
+        while seen.insert(next) {
+            let known = self.known.get(&next).map(|relative| relative.parent);
+            next = known.or_else(|| self.gone.get(&next).map(|gone| gone.parent)).unwrap_or(0);
+            if next == 0 || self.known.contains_key(&next) {
+                return next;
+            }
+        }
+        0
+    }
+
     /// The processes from a root down to `pid`'s parent. Those that have ended without ever
     /// having been named are left out.
     pub fn ancestors(&mut self, pid: i32) -> Vec<Ancestor> {
@@ -343,12 +357,53 @@ impl Kin {
     }
 }
 
+/// A process of a family as it was at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinsman {
+    /// Where it comes from.
+    pub descent: Descent,
+    /// The member of the family that started it, or, where that has ended, one that came before;
+    /// 0 for the first ones.
+    pub parent: i32,
+}
+
+/// The processes `roots` and all that they have started: each before its children, and these in
+/// the order in which they were started.
+pub fn household(roots: &[i32]) -> Vec<Kinsman> {
+    let mut kin = Kin::new(roots, true, false);
+    kin.look();
+    let mut children: HashMap<i32, Vec<Kinsman>> = HashMap::new();
+    for relative in kin.all() {
+        let Descent { pid, parent, .. } = relative.descent;
+        // One of those asked for may have been started by another one of them.
+        let parent = match kin.living_parent(pid) {
+            0 if kin.get(parent).is_some() => parent,
+            parent => parent,
+        };
+        let kinsman = Kinsman { descent: relative.descent, parent };
+        children.entry(parent).or_default().push(kinsman);
+    }
+    // From the end of each list, so the last comes first.
+    for own in children.values_mut() {
+        own.sort_by_key(|one| std::cmp::Reverse((one.descent.started, one.descent.pid)));
+    }
+    let mut todo = children.remove(&0).unwrap_or_default();
+    let place = |one: &Kinsman| roots.iter().position(|root| *root == one.descent.pid);
+    todo.sort_by_key(|one| std::cmp::Reverse(place(one)));
+    let mut found = Vec::new();
+    while let Some(one) = todo.pop() {
+        todo.extend(children.remove(&one.descent.pid).unwrap_or_default());
+        found.push(one);
+    }
+    found
+}
+
 /// The command line of a process, or its program for one that hides it.
 pub fn command(pid: i32) -> String {
-    let arguments = remote::os::process::arguments(pid);
-    if arguments.is_empty() {
-        remote::os::process::exe(pid).unwrap_or_default()
-    } else {
-        arguments.join(" ")
+    let command = remote::os::process::arguments(pid).join(" ");
+    // A process that gives itself another title fills up what is left of the old one.
+    match command.trim_end() {
+        "" => remote::os::process::exe(pid).unwrap_or_default(),
+        command => command.to_owned(),
     }
 }

@@ -47,11 +47,11 @@ impl Member {
 
     /// What the process calls itself now, if it is still there and the same program.
     pub fn title(&self) -> Option<String> {
-        let arguments = self.sampler.target.process.arguments();
-        let same = !arguments.is_empty()
+        let command = super::kin::command(self.pid());
+        let same = !command.is_empty()
             && self.sampler.target.process.is_alive()
             && family::image(self.pid()) == self.image;
-        same.then(|| arguments.join(" "))
+        same.then_some(command)
     }
 
     /// Takes one sample of all its threads and adds what it shows to `observed`.
@@ -70,6 +70,7 @@ impl Member {
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
             if !filter.wants_thread(&self.sampler.roster.threads[sampled.thread]) {
+                recording.quality.filtered += u64::from(sampled.weight > 0);
                 continue;
             }
             observed.push(Observed {

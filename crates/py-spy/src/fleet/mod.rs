@@ -15,6 +15,7 @@ mod member;
 mod scout;
 
 pub use filter::Filter;
+pub use kin::{Kinsman, command, household};
 pub use member::Member;
 
 use crate::error::Error;
@@ -260,15 +261,18 @@ impl Fleet {
         if !self.plan.filter.wants_all_stacks() {
             let (recording, filter, wanted) =
                 (&self.recording, &self.plan.filter, &mut self.wanted);
-            let before = self.observed.len();
+            let mut filtered = 0;
             self.observed.retain(|seen| {
                 let index = seen.stack.index();
                 if wanted.len() <= index {
                     wanted.resize(index + 1, None);
                 }
-                *wanted[index].get_or_insert_with(|| filter.wants_stack(recording, seen.stack))
+                let stays =
+                    *wanted[index].get_or_insert_with(|| filter.wants_stack(recording, seen.stack));
+                filtered += u64::from(!stays && seen.weight > 0);
+                stays
             });
-            self.recording.quality.filtered += (before - self.observed.len()) as u64;
+            self.recording.quality.filtered += filtered;
         }
         for seen in &self.observed {
             if seen.weight > 0 {
@@ -406,8 +410,8 @@ impl Fleet {
                  program at a change. retried: stacks that needed more than one read. repaired: \
                  stacks told from their innermost frame alone, as one of those seen with it a \
                  moment earlier. paused: stacks read with their thread paused, {paused:.1} ms in \
-                 all, {share:.2} % of the time; {} pauses failed. filtered: stacks left out as \
-                 asked",
+                 all, {share:.2} % of the time; {} pauses failed. filtered: stacks left out \
+                 because of --include, --exclude or --thread",
                 quality.pause_failed
             ));
         }

@@ -45,6 +45,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         idle: args.idle,
         gil_only: args.gil,
         cpu: args.cpu,
+        class_names: args.choice.class_names,
         pause_bound_ns: 10_000_000,
     };
     let plan = Plan {

@@ -221,7 +221,7 @@ impl Capture {
             let frame = self.frames[i];
             let known = codes.resolve(objects.memory, layout, &frame, &self.batch);
             if known == Resolved::New {
-                codes.load(objects, frame.code);
+                codes.load(objects, &frame);
             }
         }
         self.resolve(target, codes);

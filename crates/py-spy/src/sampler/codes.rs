@@ -2,6 +2,7 @@
 
 use super::trie::Call;
 use cpython::frames::RawFrame;
+use cpython::value::{Budget, Cache, Decoder};
 use cpython::{CodeInfo, Layout, Objects};
 use remote::{Batch, Memory};
 use rustc_hash::FxHashMap;
@@ -45,6 +46,8 @@ const MAX_PLACES: usize = 1 << 17;
 /// All code objects seen so far.
 #[derive(Debug, Default)]
 pub struct Codes {
+    /// The classes of methods are looked for where code objects do not know them.
+    class_names: bool,
     infos: Vec<CodeInfo>,
     by_source: FxHashMap<u64, CodeId>,
     places: FxHashMap<u64, Place>,
@@ -70,6 +73,12 @@ pub enum Resolved {
 }
 
 impl Codes {
+    /// None seen yet. With `class_names`, the names of methods tell their class where that can
+    /// be found out.
+    pub fn new(class_names: bool) -> Codes {
+        Codes { class_names, ..Codes::default() }
+    }
+
     /// What was read of a code object.
     pub fn info(&self, id: CodeId) -> Option<&CodeInfo> {
         self.infos.get(id.index())
@@ -126,7 +135,7 @@ impl Codes {
     /// What `frame` of a target that does not move stands for; `None` where its code
     /// object cannot be read.
     pub fn at_rest(&mut self, objects: Objects, frame: &RawFrame) -> Option<Call> {
-        if !self.places.contains_key(&frame.code) && !self.load(objects, frame.code) {
+        if !self.places.contains_key(&frame.code) && !self.load(objects, frame) {
             return None;
         }
         match self.resolve(objects.memory, objects.layout, frame, &Batch::default()) {
@@ -135,10 +144,19 @@ impl Codes {
         }
     }
 
-    /// Reads the code object at `address`, which must be held alive by a frame of a
-    /// thread that stands still. False if there is none.
-    pub fn load(&mut self, objects: Objects, address: u64) -> bool {
-        let Ok(info) = CodeInfo::load(objects, address) else { return false };
+    /// Reads the code object of `frame`, which holds it alive: its thread must stand still.
+    /// False if there is none.
+    pub fn load(&mut self, objects: Objects, frame: &RawFrame) -> bool {
+        let address = frame.code;
+        let Ok(mut info) = CodeInfo::load(objects, address) else { return false };
+        if self.class_names {
+            let memory = Cache::new(objects.memory);
+            let objects = Objects { memory: &memory, ..objects };
+            let decoder = Decoder::new(objects, Budget::level(1));
+            if let Some(name) = decoder.method_name(frame) {
+                info.name = name;
+            }
+        }
         let hash = info.source_hash();
         let same = self.by_source.get(&hash).copied();
         let same = same.filter(|id| self.infos[id.index()].same_source(&info));

@@ -64,6 +64,8 @@ pub struct Options {
     pub gil_only: bool,
     /// Weigh samples by the CPU time that their thread used since its last one.
     pub cpu: bool,
+    /// The names of methods tell their class where code objects do not (before 3.11).
+    pub class_names: bool,
     /// The longest wait for a thread to stop, in nanoseconds. One that does not get a
     /// processor does not stop, and does not change either.
     pub pause_bound_ns: u64,
@@ -154,7 +156,7 @@ impl Sampler {
             counters: Counters::default(),
             options,
             watch: false,
-            codes: Codes::default(),
+            codes: Codes::new(options.class_names),
             trie: Trie::new(),
             activity: Activity::default(),
             recall: Recall::default(),

@@ -65,6 +65,7 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
             idle: args.idle,
             gil_only: args.gil,
             cpu: args.cpu,
+            class_names: args.choice.class_names,
             pause_bound_ns: 10_000_000,
         },
         rate: args.rate,

@@ -12,6 +12,7 @@
 
 use crate::frames::RawFrame;
 use crate::layout::Layout;
+use remote::Memory;
 
 /// One run of the evaluation loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,26 @@ pub fn find(layout: &Layout, stack: Stack, read: &dyn Fn(u64) -> Option<u64>, ru
         Some(current) => by_current_frames(stack.frames, &cframes, current, read, runs),
         None => one_each(stack.frames, &cframes, runs),
     }
+}
+
+/// Whether the innermost run of the evaluation loop has put its frame in place, where
+/// `visited` are the addresses of all frames from there. Until then its C frame points to
+/// whatever was on the native stack (3.11: Python/ceval.c, `_PyEval_EvalFrameDefault` sets
+/// `tstate->cframe` before `cframe.current_frame`): often a frame of before, as that of a
+/// generator, which then has no caller.
+pub fn is_entered(memory: &dyn Memory, layout: &Layout, state: u64, visited: &[u64]) -> bool {
+    let thread = &layout.thread;
+    let (Some(cframe), Some(previous), Some(current)) =
+        (thread.cframe, thread.cframe_previous, thread.cframe_current)
+    else {
+        return true;
+    };
+    let at = |base: u64, offset: u32| memory.ptr(base.wrapping_add(u64::from(offset))).ok();
+    let outer = at(state, cframe).and_then(|own| match at(own, previous)? {
+        0 => Some(0),
+        outer => at(outer, current),
+    });
+    outer.is_some_and(|outer| outer == 0 || visited.contains(&outer))
 }
 
 /// Since 3.12.
@@ -131,6 +152,7 @@ fn one_each(frames: &[RawFrame], cframes: &[u64], runs: &mut Vec<Run>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Image;
     use crate::version::Version;
     use remote::Arch;
 
@@ -164,6 +186,27 @@ mod tests {
         let found = runs(11, &[1, 2, 3, 4], &[1, 2, 3, 4], &words);
         let run = |marker, frame, count| Run { marker: Some(marker), frame, count };
         assert_eq!(found, [run(0x7000, 1, 2), run(0x7100, 3, 2)]);
+    }
+
+    #[test]
+    fn a_run_that_has_only_begun_shows_what_was_there_before() {
+        let layout = Layout::new(Version::new(3, 11, 2), false, Arch::LE64, None).expect("known");
+        let cframe = layout.thread.cframe.expect("in 3.11") as usize;
+        // The state, and two C frames: current_frame 8, previous 16.
+        let mut bytes = vec![0; 0x400];
+        let mut put = |at: usize, word: u64| bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        put(cframe, 0x1300);
+        put(0x308, 1);
+        put(0x310, 0x1340);
+        put(0x348, 2);
+        let memory = Image::new(0x1000, bytes.clone());
+        assert!(is_entered(&memory, &layout, 0x1000, &[1, 2, 3]));
+        assert!(!is_entered(&memory, &layout, 0x1000, &[1]));
+        // Nothing is around the outermost.
+        bytes[0x348] = 0;
+        assert!(is_entered(&Image::new(0x1000, bytes.clone()), &layout, 0x1000, &[1]));
+        bytes.truncate(0x340);
+        assert!(!is_entered(&Image::new(0x1000, bytes), &layout, 0x1000, &[1]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Sampler;
 use super::capture::Captured;
 use super::trie::NodeId;
 use cpython::frames::RawFrame;
+use cpython::runs;
 use remote::ReadError;
 use remote::os::clock;
 
@@ -161,6 +162,14 @@ impl Sampler {
         code.is_some_and(|code| code.is_generator)
     }
 
+    /// Whether what was captured is what the thread runs, and not what was left of an
+    /// earlier call where it enters another.
+    fn is_entered(&self, thread: usize) -> bool {
+        let (process, entry) = (&self.target.process, &self.roster.threads[thread]);
+        let layout = &self.target.runtime.layout;
+        runs::is_entered(&process.memory, layout, entry.state.address, entry.predictor.visited())
+    }
+
     /// Reads a thread that stands still, or should. `held` says that we hold it;
     /// otherwise it must show the same again, and once more if it may be running.
     pub(super) fn read_still(&mut self, thread: usize, held: bool) -> Result<Still, ReadError> {
@@ -198,6 +207,9 @@ impl Sampler {
             }
             same = if before.as_deref() == Some(self.capture.frames()) { same + 1 } else { 0 };
             if same >= enough && self.capture.is_whole() {
+                if !self.is_entered(thread) {
+                    break;
+                }
                 let stack = self.trie.witness(self.capture.calls());
                 return Ok(Still::Stack { frame, stack });
             }

@@ -218,6 +218,11 @@ impl Predictor {
         }
     }
 
+    /// The addresses of all frames of the last walk, innermost first.
+    pub fn visited(&self) -> &[u64] {
+        &self.last
+    }
+
     /// Asks for the frame at `address` with its whole page, and for ever more of what lies
     /// beside it: the frames of a deep recursion lie one after the other, the older ones
     /// higher where they are in chunks (which are mapped downwards), lower where they are

@@ -334,6 +334,10 @@ impl Kin {
 
     /// Forgets processes that have ended without anybody telling.
     pub fn prune(&mut self) {
+        if self.adopting {
+            // Also those that were never known: they ended before they were looked at.
+            family::collect_ended(|pid| self.is_root(pid) || self.known.contains_key(&pid));
+        }
         let ended = |(pid, relative): (&i32, &Relative)| {
             let started = relative.descent.started;
             let lives = |now: Descent| now.started == started && !now.ended;

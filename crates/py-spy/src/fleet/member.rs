@@ -67,6 +67,13 @@ impl Member {
             // What was read is of another program.
             return Err(ReadError::Fault { address: 0, length: 0 });
         }
+        if self.sampler.take_renamed() && keep.threads {
+            for entry in &self.sampler.roster.threads {
+                if let Some(thread) = self.known_thread(entry) {
+                    recording.rename_thread(thread, entry.name.clone());
+                }
+            }
+        }
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
             if !filter.wants_thread(&self.sampler.roster.threads[sampled.thread]) {

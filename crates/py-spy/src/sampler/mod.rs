@@ -146,6 +146,8 @@ pub struct Sampler {
     states: Vec<ThreadState>,
     /// A thread that held the GIL has been sampled: at that instant no other did.
     gil_seen: bool,
+    /// Threads have got names since that was last asked.
+    renamed: bool,
 }
 
 impl Sampler {
@@ -172,6 +174,7 @@ impl Sampler {
             newcomers: Vec::new(),
             states: Vec::new(),
             gil_seen: false,
+            renamed: false,
             target,
         };
         let pid = sampler.target.process.pid;
@@ -204,6 +207,11 @@ impl Sampler {
         self.codes.info(id)
     }
 
+    /// Whether threads have got other names than they had, since the last call.
+    pub fn take_renamed(&mut self) -> bool {
+        std::mem::take(&mut self.renamed)
+    }
+
     /// What it was asked to sample.
     pub fn options(&self) -> Options {
         self.options
@@ -227,7 +235,7 @@ impl Sampler {
             self.sample_chosen()
         };
         // The stacks come first: threads may not live long.
-        self.roster.find_names(&self.target);
+        self.renamed |= self.roster.find_names(&self.target);
         result?;
         Ok(&self.samples)
     }

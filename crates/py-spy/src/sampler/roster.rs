@@ -76,7 +76,7 @@ pub struct Roster {
     inner: Option<HashMap<i32, i32>>,
     pthread_ids: PthreadIds,
     states: Vec<ThreadState>,
-    names_due: bool,
+    names: Lookups,
     upheaval: bool,
     /// The process is in another pid namespace; `None` before this was looked at.
     in_namespace: Option<bool>,
@@ -121,7 +121,7 @@ impl Roster {
         self.upheaval |= before > 0 && old.len() == before;
         self.states = states;
         self.find_ids(target);
-        self.names_due = true;
+        self.names = Lookups::new();
         Ok(true)
     }
 
@@ -200,12 +200,17 @@ impl Roster {
         }
     }
 
-    /// Looks up the names of all threads, each in its own interpreter, if there are
-    /// threads that this was not done for yet.
-    pub fn find_names(&mut self, target: &Target) {
-        if !std::mem::take(&mut self.names_due) {
-            return;
+    /// Looks up the names of all threads, each in its own interpreter, if there are threads
+    /// that this was not done for yet. True if any got another name than it had.
+    ///
+    /// A thread runs a moment before it has a name (Lib/threading.py, `_bootstrap_inner`), and
+    /// one that `threading` does not know never gets one: these are asked for again, ever less
+    /// often.
+    pub fn find_names(&mut self, target: &Target) -> bool {
+        if !self.names.is_due() {
+            return false;
         }
+        let (mut changed, mut wanting) = (false, false);
         let objects = Objects { memory: &target.process.memory, layout: &target.runtime.layout };
         for interpreter in &self.interpreters {
             let names = threads::names(objects, interpreter.address);
@@ -213,11 +218,17 @@ impl Roster {
                 if entry.state.interpreter != interpreter.address {
                     continue;
                 }
-                if let Some(name) = names.get(&entry.state.pthread_id) {
-                    entry.name = Some(name.clone());
+                let name = names.get(&entry.state.pthread_id);
+                if name.is_some() && name != entry.name.as_ref() {
+                    entry.name = name.cloned();
+                    changed = true;
                 }
+                // Where nothing has a name, `threading` is not used.
+                wanting |= entry.name.is_none() && !names.is_empty();
             }
         }
+        self.names.again(wanting);
+        changed
     }
 
     /// All system thread ids when the roster was last read.
@@ -275,6 +286,34 @@ impl Roster {
         }
         holders.retain(|holder| *holder != 0);
         look
+    }
+}
+
+/// When to look names up again.
+#[derive(Debug, Default)]
+struct Lookups {
+    /// Samples until the next time; 0 for never.
+    left: u32,
+    /// How many there were between the last two times.
+    step: u32,
+}
+
+impl Lookups {
+    /// With the next sample, and then as long as it takes.
+    fn new() -> Lookups {
+        Lookups { left: 1, step: 1 }
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left == 0 && self.step > 0
+    }
+
+    /// They have been looked up, and are `wanting` still, or not.
+    fn again(&mut self, wanting: bool) {
+        const MOST: u32 = 1 << 10;
+        self.step = if wanting && self.step < MOST { self.step * 2 } else { 0 };
+        self.left = self.step;
     }
 }
 

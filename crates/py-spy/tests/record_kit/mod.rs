@@ -2,6 +2,8 @@
 //! readers of our own (nothing of the crate `profile`).
 #![allow(dead_code)] // each test file uses a part
 
+pub mod cost;
+
 use crate::support::{
     self, Interpreter, Run, Target, cache, interpreter, need, project, py_spy, tool,
 };

@@ -151,6 +151,20 @@ pub fn collect(pid: i32) {
     };
 }
 
+/// Collects those of our children that have ended and are not among `except`. Does nothing where
+/// the kernel does not list children (`CONFIG_PROC_CHILDREN`).
+pub fn collect_ended(except: impl Fn(i32) -> bool) {
+    let own = std::process::id();
+    let list = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+    let children = list.unwrap_or_default();
+    for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()) {
+        // One that lives may be held by us, and the end of a wait for that is not to be taken.
+        if !except(pid) && descent(pid).is_some_and(|child| child.ended) {
+            collect(pid);
+        }
+    }
+}
+
 /// Tells whether processes or threads have been started anywhere, from one number: the id
 /// that was given out last (the last field of `/proc/loadavg`).
 #[derive(Debug)]
@@ -210,6 +224,7 @@ mod tests {
         assert!(mapped_files(pid, "sleep").is_some_and(|(_, found)| found));
         assert!(mapped_files(pid, "/").is_some_and(|(_, found)| !found));
         collect(pid);
+        collect_ended(|_| false);
         child.kill().expect("ours");
         child.wait().expect("ours");
         assert_eq!(descent(pid), None);

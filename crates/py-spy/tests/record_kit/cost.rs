@@ -1,0 +1,56 @@
+//! What a recording costs in system calls: counted by strace, the same on every machine.
+
+use super::samples;
+use crate::support::{run, tool};
+use std::collections::HashMap;
+use std::process::Command;
+
+/// System calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls {
+    /// Those that read the target.
+    pub reads: f64,
+    /// All of them.
+    pub all: f64,
+}
+
+/// The samples of a recording, and how often it made which system call.
+#[track_caller]
+pub fn record_traced(pid: i32, seconds: &str, args: &[&str]) -> (u64, HashMap<String, u64>) {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("calls");
+    let output = folder.path().join("out.raw");
+    let run = run(Command::new(tool("strace"))
+        .args(["-f", "-c", "-U", "calls,name", "-o"])
+        .arg(&table)
+        .arg(env!("CARGO_BIN_EXE_py-spy"))
+        .args(["record", "-r", "500", "-d", seconds, "-o"])
+        .arg(&output)
+        .args(["-p", &pid.to_string()])
+        .args(args))
+    .ok();
+    let table = std::fs::read_to_string(&table).unwrap();
+    let line = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let count = words.next()?.parse().ok()?;
+        words.next().filter(|name| *name != "total").map(|name| (name.to_owned(), count))
+    };
+    (samples(&run.stderr), table.lines().filter_map(line).collect())
+}
+
+/// The difference between a long and a short recording is what samples cost; what a
+/// recording costs at its start and end is in both.
+#[track_caller]
+pub fn per_sample(pid: i32, args: &[&str]) -> Calls {
+    let short = record_traced(pid, "0.3", args);
+    let long = record_traced(pid, "1.5", args);
+    let taken = long.0.saturating_sub(short.0) as f64;
+    assert!(taken > 50.0, "only {taken} samples more in the longer recording");
+    let each = |count: &dyn Fn(&HashMap<String, u64>) -> u64| {
+        (count(&long.1) as f64 - count(&short.1) as f64) / taken
+    };
+    Calls {
+        reads: each(&|calls| calls.get("process_vm_readv").copied().unwrap_or(0)),
+        all: each(&|calls| calls.values().sum()),
+    }
+}

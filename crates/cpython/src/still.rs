@@ -17,6 +17,8 @@ const WINDOW: u64 = 16 << 10;
 pub struct Stack {
     /// Innermost first.
     pub frames: Vec<RawFrame>,
+    /// The addresses of all frames, the interpreter's own as well.
+    pub visited: Vec<u64>,
     /// Memory that is missing or damaged ended the walk before the outermost frame.
     pub cut: bool,
 }
@@ -28,14 +30,15 @@ pub fn stack(memory: &dyn Memory, layout: &Layout, thread: &ThreadState) -> Stac
         return Stack { cut: true, ..stack };
     };
     let mut batch = Batch::default();
-    let mut visited = Vec::new();
     let mut missing = HashSet::new();
     let mut next = first;
     loop {
-        match frames::walk(layout, &batch, next, &mut stack.frames, &mut visited) {
+        match frames::walk(layout, &batch, next, &mut stack.frames, &mut stack.visited) {
             Walk::Complete => return stack,
             // The same frame is missing twice where its memory is, and in a circle.
-            Walk::Missing(address) if visited.len() < MAX_FRAMES && missing.insert(address) => {
+            Walk::Missing(address)
+                if stack.visited.len() < MAX_FRAMES && missing.insert(address) =>
+            {
                 next = address;
                 fetch(memory, layout, address, &mut batch);
             }
@@ -119,6 +122,6 @@ mod tests {
         let found = stack(&memory, &layout, &thread);
         assert_eq!((found.frames.len(), found.cut), (4999, true));
         let gone = ThreadState { address: 0x8888_0000, ..thread };
-        assert_eq!(stack(&memory, &layout, &gone), Stack { frames: Vec::new(), cut: true });
+        assert_eq!(stack(&memory, &layout, &gone), Stack { cut: true, ..Stack::default() });
     }
 }

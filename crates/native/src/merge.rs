@@ -156,6 +156,10 @@ impl Merger<'_> {
             }
             self.waits_for_gil |= role == Role::Work(interpreter::Work::Gil);
             let visible = match role {
+                // The C library's own helpers, where they have no names.
+                Role::Plain if shown.nameless_libc => {
+                    !frames.get(i + 1).is_some_and(|caller| self.space.same_module(caller, frame))
+                }
                 Role::Plain | Role::Startup => true,
                 Role::Generated => {
                     !frames.get(i + 1).is_none_or(|caller| self.space.is_interpreter(caller))

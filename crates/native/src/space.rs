@@ -46,6 +46,13 @@ pub struct Function {
     pub cython: bool,
 }
 
+impl Function {
+    /// Where it is: the source file, or else the module.
+    pub fn place(&self) -> &str {
+        if self.file.is_empty() { &self.module } else { &self.file }
+    }
+}
+
 /// Index of a [`Function`] in its [`Space`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub u32);
@@ -324,6 +331,12 @@ impl Space {
     pub(crate) fn is_interpreter(&self, frame: &Frame) -> bool {
         let image = self.sites.get(frame.site.0 as usize).and_then(|site| site.image);
         image.is_some_and(|image| self.images[image].interpreter)
+    }
+
+    /// Whether two frames are of the same module.
+    pub(crate) fn same_module(&self, one: &Frame, other: &Frame) -> bool {
+        let image = |frame: &Frame| self.sites.get(frame.site.0 as usize)?.image;
+        image(one).is_some() && image(one) == image(other)
     }
 
     /// What is shown for a frame; names are looked up when they are first asked for.

@@ -38,6 +38,8 @@ pub struct Quality {
     pub filtered: u64,
     /// Samples that failed for any other reason.
     pub errors: u64,
+    /// Stacks with native frames where these and the Python frames did not fit together.
+    pub unmerged: u64,
 }
 
 impl fmt::Display for Quality {
@@ -53,6 +55,7 @@ impl fmt::Display for Quality {
             (self.retried, "retried"),
             (self.paused, "paused"),
             (self.filtered, "filtered"),
+            (self.unmerged, "unmerged"),
         ];
         for (count, what) in rest.into_iter().filter(|&(count, _)| count > 0) {
             write!(f, ", {count} {what}")?;

@@ -145,9 +145,9 @@ pub struct RecordArgs {
     #[arg(long, conflicts_with = "idle")]
     pub cpu: bool,
 
-    /// Stacks of native extensions
-    #[arg(short, long, conflicts_with = "nonblocking")]
-    pub native: bool,
+    /// Native functions.
+    #[command(flatten)]
+    pub native: Native,
 
     /// How reading is made safe.
     #[command(flatten)]
@@ -225,9 +225,9 @@ pub struct TopArgs {
     #[arg(long, conflicts_with = "idle")]
     pub cpu: bool,
 
-    /// Stacks of native extensions
-    #[arg(short, long, conflicts_with = "nonblocking")]
-    pub native: bool,
+    /// Native functions.
+    #[command(flatten)]
+    pub native: Native,
 
     /// How reading is made safe.
     #[command(flatten)]
@@ -240,6 +240,25 @@ pub struct TopArgs {
     /// Full paths of source files instead of short ones
     #[arg(long)]
     pub full_filenames: bool,
+}
+
+/// Which native functions are to be shown.
+#[derive(Debug, Args)]
+pub struct Native {
+    /// Native functions too: of extensions and libraries, between the Python ones
+    #[arg(short, long, conflicts_with = "nonblocking")]
+    pub native: bool,
+
+    /// All native functions, the interpreter's own as well; implies --native
+    #[arg(long, conflicts_with = "nonblocking")]
+    pub native_all: bool,
+}
+
+impl Native {
+    /// What these flags ask for.
+    pub fn choice(&self) -> Option<native::Choice> {
+        (self.native || self.native_all).then_some(native::Choice { all: self.native_all })
+    }
 }
 
 /// Whether the target may be paused.
@@ -308,9 +327,9 @@ pub struct DumpArgs {
     #[arg(short, long, conflicts_with = "core")]
     pub subprocesses: bool,
 
-    /// Stacks of native extensions
-    #[arg(short, long, conflicts_with = "nonblocking")]
-    pub native: bool,
+    /// Native functions.
+    #[command(flatten)]
+    pub native: Native,
 
     /// How reading is made safe.
     #[command(flatten)]

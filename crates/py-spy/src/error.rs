@@ -35,8 +35,6 @@ pub enum Error {
     Spawn(String, std::io::Error),
     /// The command line makes no sense.
     Usage(String),
-    /// Not there yet.
-    NotYet(&'static str),
     /// Something of the system fails.
     System(&'static str, std::io::Error),
 }
@@ -72,7 +70,7 @@ impl Error {
     /// The status that the program ends with: 2 for a wrong command line, 1 otherwise.
     pub fn status(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::NotYet(_) => 2,
+            Error::Usage(_) => 2,
             _ => 1,
         }
     }
@@ -123,7 +121,6 @@ impl fmt::Display for Error {
                 write!(f, "cannot start {program}: {error}")
             }
             Error::Usage(message) => f.write_str(message),
-            Error::NotYet(what) => write!(f, "{what} is not supported yet"),
             Error::System(what, error) => write!(f, "{what}: {error}"),
         }
     }

@@ -265,17 +265,6 @@ fn deep_recursion_is_whole() {
     });
 }
 
-/// What is not there yet is refused with a clear text.
-#[test]
-fn what_is_missing_is_said() {
-    for flag in ["--native", "-n"] {
-        let run = run_py_spy(["record", flag, "-d", "1", "-p", "1"]);
-        assert_eq!(run.code(), Some(2), "{flag}: {}", run.stderr);
-        assert!(run.stderr.contains("not supported yet"), "{flag}: {}", run.stderr);
-        assert_eq!(run.stdout, "");
-    }
-}
-
 /// -d is wall time whatever the rate: what was too late is left out and counted.
 #[test]
 fn the_duration_holds_at_any_rate() {

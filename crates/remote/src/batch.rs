@@ -122,6 +122,15 @@ impl Batch {
         None
     }
 
+    /// What was read of the longest region that begins at `address`.
+    pub fn region(&self, address: u64) -> &[u8] {
+        let own = |region: &&Region| region.address == address;
+        let read = self.regions[..self.done].iter().filter(own).max_by_key(|region| region.got);
+        let bytes =
+            read.and_then(|region| self.buffer.get(region.offset..region.offset + region.got));
+        bytes.unwrap_or_default()
+    }
+
     /// True while there are regions that were asked for and not read.
     pub fn pending(&self) -> bool {
         self.done < self.regions.len()

@@ -83,12 +83,19 @@ pub fn group(mappings: &[Mapping]) -> Vec<Module> {
         if of_file {
             // The first mapping of a module maps the file's start; a file that a program
             // mapped as data may come again elsewhere and is then a module of its own.
+            // So may a page of one that was mapped for itself, right before it, as libffi
+            // does (src/tramp.c).
+            let begins = |last: &Module| {
+                mapping.offset == 0 && last.mappings.first().is_some_and(|one| one.offset != 0)
+            };
             let joins = open
                 && modules.last().is_some_and(|last| {
-                    last.mappings
-                        .iter()
-                        .rev()
-                        .any(|known| known.inode == mapping.inode && known.path == mapping.path)
+                    !begins(last)
+                        && last
+                            .mappings
+                            .iter()
+                            .rev()
+                            .any(|known| known.inode == mapping.inode && known.path == mapping.path)
                 });
             if !joins {
                 modules.push(Module {

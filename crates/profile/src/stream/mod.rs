@@ -52,7 +52,7 @@ mod field {
 }
 
 /// The counters of the quality chunk, in their order there. New ones go to the end.
-fn counters(quality: &mut crate::Quality) -> [&mut u64; 13] {
+fn counters(quality: &mut crate::Quality) -> [&mut u64; 14] {
     let crate::Quality {
         samples,
         ticks,
@@ -67,6 +67,7 @@ fn counters(quality: &mut crate::Quality) -> [&mut u64; 13] {
         pause_failed,
         filtered,
         errors,
+        unmerged,
     } = quality;
     [
         samples,
@@ -82,6 +83,7 @@ fn counters(quality: &mut crate::Quality) -> [&mut u64; 13] {
         pause_failed,
         filtered,
         errors,
+        unmerged,
     ]
 }
 

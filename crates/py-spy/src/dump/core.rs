@@ -1,12 +1,13 @@
 //! `dump --core`: the same of a process that is no more.
 
 use super::deadlock::Deadlock;
+use super::native::{CoreNatives, Python};
 use super::snapshot::{self, CoreView, FrameView, Snapshot, ThreadView};
 use super::values;
 use super::waits::{self, Gathered, Ground, Looked};
 use crate::cli::DumpArgs;
 use crate::error::Error;
-use crate::sampler::{Call, Codes};
+use crate::sampler::{Call, Codes, Merged};
 use crate::source::ShortNames;
 use cpython::CodeInfo;
 use cpython::discover::{self, Landscape, NotFound};
@@ -42,8 +43,15 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
     log::debug!("CPython {} in {} ({})", runtime.layout.version, runtime.module, runtime.how);
     let budget = (args.locals > 0).then(|| Budget::level(usize::from(args.locals)));
     let root = args.sysroot.as_deref().unwrap_or(Path::new("/"));
+    let natives = args.native.choice().and_then(|choice| {
+        let natives = CoreNatives::new(&core, &runtime, choice, root);
+        if natives.is_none() {
+            notes.push("native functions of 32-bit programs cannot be shown".to_owned());
+        }
+        natives
+    });
     let reader = Reader { core: &core, runtime: &runtime, class_names: args.class_names };
-    let (threads, deadlocks, collecting) = reader.threads(budget, root, &mut notes);
+    let (threads, deadlocks, collecting) = reader.threads(budget, natives, root, &mut notes);
     if args.json {
         for note in &notes {
             eprintln!("py-spy> {}", profile::printable(note));
@@ -131,6 +139,22 @@ fn no_python(missing: NotFound, notes: &[String]) -> String {
     format!("{what}\nWhat was tried:\n{trail}{}", notes.trim_start_matches('\n'))
 }
 
+/// A thread's frames with the native ones between them.
+fn merged(
+    natives: &mut CoreNatives,
+    thread: &CoreThread,
+    python: Option<Python>,
+    frames: Vec<FrameView>,
+) -> Vec<FrameView> {
+    let steps = natives.merge(thread, python);
+    let mut frames = frames.into_iter();
+    let view = |step: &Merged| match step {
+        Merged::Python(_) => frames.next(),
+        Merged::Native(id) => natives.function(*id).map(FrameView::native),
+    };
+    steps.iter().filter_map(view).collect()
+}
+
 struct Reader<'a> {
     core: &'a Core,
     runtime: &'a Runtime,
@@ -142,6 +166,7 @@ impl Reader<'_> {
     fn threads(
         &self,
         budget: Option<Budget>,
+        mut natives: Option<CoreNatives>,
         root: &Path,
         notes: &mut Vec<String>,
     ) -> (Vec<ThreadView>, Vec<Deadlock>, bool) {
@@ -157,9 +182,11 @@ impl Reader<'_> {
         let mut codes = Codes::new(self.class_names);
         let mut calls: Vec<Vec<Option<Call>>> = Vec::new();
         let mut frames = Vec::new();
+        let mut numbers: Vec<Vec<Option<usize>>> = Vec::new();
         for stack in &stacks {
             let mut own = Vec::new();
             let mut shown = Vec::new();
+            let mut numbered = Vec::new();
             for frame in &stack.frames {
                 let call = codes.at_rest(objects, frame);
                 let code = call.and_then(|call| codes.info(call.code));
@@ -168,6 +195,7 @@ impl Reader<'_> {
                     // The interpreter's own is a constant of its binary, which may be missing.
                     None => self.is_constant(frame.code),
                 };
+                numbered.push((!hidden).then_some(own.len()));
                 if !hidden {
                     own.push(call);
                     shown.push(*frame);
@@ -175,6 +203,7 @@ impl Reader<'_> {
             }
             calls.push(own);
             frames.push(shown);
+            numbers.push(numbered);
         }
         let cut = stacks.iter().filter(|stack| stack.cut).count();
         if cut > 0 {
@@ -228,7 +257,14 @@ impl Reader<'_> {
             interpreters.iter().map(|at| (*at, threads::names(objects, *at))).collect();
         let crashed = self.core.threads.first().filter(|_| self.core.signal.is_some());
         let mut threads = Vec::new();
-        for ((state, frames), thread) in states.iter().zip(views).zip(ids) {
+        for (i, (state, frames)) in states.iter().zip(views).enumerate() {
+            let thread = ids.get(i).copied().flatten();
+            let frames = match (&mut natives, thread, stacks.get(i), numbers.get(i)) {
+                (Some(natives), Some(thread), Some(stack), Some(numbers)) => {
+                    merged(natives, thread, Some(Python { state, stack, numbers }), frames)
+                }
+                _ => frames,
+            };
             threads.push(ThreadView {
                 pthread_id: state.pthread_id,
                 tid: thread.map(|thread| thread.tid),
@@ -246,20 +282,29 @@ impl Reader<'_> {
         }
         let collecting = waits.collecting;
         let mut deadlocks = snapshot::tell_waits(&mut threads, waits, None);
-        if let Some(crashed) = crashed
-            && !threads.iter().any(|thread| thread.crashed)
-        {
+        for thread in &self.core.threads {
+            let is_crashed = Some(thread.tid) == crashed.map(|crashed| crashed.tid);
+            let all = natives.as_ref().is_some_and(CoreNatives::shows_all);
+            if !(is_crashed || all) || threads.iter().any(|one| one.tid == Some(thread.tid)) {
+                continue;
+            }
+            let frames = natives.as_mut().map(|natives| merged(natives, thread, None, Vec::new()));
             threads.push(ThreadView {
-                pthread_id: crashed.thread_pointer.unwrap_or(0),
-                tid: Some(crashed.tid),
+                pthread_id: thread.thread_pointer.unwrap_or(0),
+                tid: Some(thread.tid),
                 name: None,
-                active: true,
+                active: is_crashed || thread.system_call.is_none(),
                 gil: false,
                 collects: false,
                 waits_for: None,
-                crashed: true,
-                frames: Vec::new(),
+                crashed: is_crashed,
+                frames: frames.unwrap_or_default(),
             });
+        }
+        if let Some(natives) = natives
+            && natives.unmerged > 0
+        {
+            notes.push(snapshot::unmerged_note(natives.unmerged));
         }
         // The one that crashed comes first.
         let first = threads.iter().position(|thread| thread.crashed).unwrap_or(0);

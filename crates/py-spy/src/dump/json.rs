@@ -180,7 +180,7 @@ pub fn write(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
                     .map(|frame| FrameJson {
                         name: &frame.name,
                         filename: &frame.filename,
-                        module: None,
+                        module: frame.module.as_deref(),
                         short_filename: &frame.short_filename,
                         line: frame.position.line,
                         column: frame.position.column,

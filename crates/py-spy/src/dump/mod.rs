@@ -3,6 +3,7 @@
 mod core;
 mod deadlock;
 mod json;
+mod native;
 mod snapshot;
 mod text;
 mod tree;
@@ -18,13 +19,11 @@ use tree::Taken;
 
 /// Runs the command.
 pub fn run(args: &DumpArgs) -> Result<u8, Error> {
-    if args.native {
-        return Err(Error::NotYet("native stacks (--native)"));
-    }
     let request = Request {
         policy: args.pausing.policy(),
         locals: args.locals,
         class_names: args.class_names,
+        native: args.native.choice(),
     };
     let pids = match &args.name {
         Some(name) => vec![named::find(name)?],

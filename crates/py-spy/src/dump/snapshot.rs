@@ -5,8 +5,8 @@ use super::tree::Lineage;
 use super::values;
 use super::waits::{self, Gathered, Known, ThreadRef, WaitView};
 use crate::error::Error;
-use crate::sampler::{Call, Look, Options, Policy, Sampler, Scene};
-use crate::source::ShortNames;
+use crate::sampler::{Call, Look, Merged, Options, Policy, Sampler, Scene};
+use crate::source::{ShortNames, file_name};
 use crate::target::Target;
 use cpython::CodeInfo;
 use cpython::linetable::Position;
@@ -85,6 +85,8 @@ pub struct FrameView {
     pub filename: String,
     /// Without the folders above its package.
     pub short_filename: String,
+    /// The library of a native frame.
+    pub module: Option<String>,
     /// Line and columns.
     pub position: Position,
     /// Its variables, where they were asked for and could be read.
@@ -105,6 +107,8 @@ pub struct Request {
     pub locals: u8,
     /// The names of methods tell their class where that can be found out.
     pub class_names: bool,
+    /// Which native functions are shown.
+    pub native: Option<native::Choice>,
 }
 
 impl Request {
@@ -131,6 +135,7 @@ impl Snapshot {
             gil_only: false,
             cpu: false,
             class_names: request.class_names,
+            native: request.native,
             pause_bound_ns: PAUSE_BOUND_NS,
         };
         let mut sampler = Sampler::new(target, options)?;
@@ -162,6 +167,12 @@ impl Snapshot {
         }
         if look.found.expired {
             notes.push("not all values were read: that took too long".to_owned());
+        }
+        let unmerged = sampler.counters.unmerged;
+        if request.native.is_some() && !sampler.shows_natives() {
+            notes.push("native functions of 32-bit programs cannot be shown".to_owned());
+        } else if unmerged > 0 {
+            notes.push(unmerged_note(unmerged));
         }
         let chars = budget.map_or(0, |budget| budget.chars);
         let gathered = std::mem::take(&mut look.found.waits);
@@ -232,7 +243,8 @@ fn known(thread: &ThreadView) -> Known {
     Known {
         thread: thread.name_it(),
         gil: thread.gil,
-        frames: thread.frames.iter().map(frame).collect(),
+        // They are counted without the native ones.
+        frames: thread.frames.iter().filter(|frame| frame.module.is_none()).map(frame).collect(),
     }
 }
 
@@ -246,6 +258,15 @@ impl ThreadView {
             ended: false,
         }
     }
+}
+
+/// That the native frames of some threads are not all there.
+pub fn unmerged_note(threads: u64) -> String {
+    let (of, stacks) = match threads {
+        1 => ("a thread are".to_owned(), "its native stack"),
+        threads => (format!("{threads} threads are"), "their native stacks"),
+    };
+    format!("not all native functions of {of} shown: {stacks} could not be followed")
 }
 
 fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
@@ -264,6 +285,14 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
                 let view = known.entry(*call).or_insert_with(|| frame(sampler, *call, &mut names));
                 frames.push(FrameView { locals: locals.next().flatten(), ..view.clone() });
             }
+            if let Some(merged) = &seen.merged {
+                let mut python = frames.into_iter();
+                let view = |step: &Merged| match step {
+                    Merged::Python(_) => python.next(),
+                    Merged::Native(id) => sampler.function(*id).map(FrameView::native),
+                };
+                frames = merged.iter().filter_map(view).collect();
+            }
         }
         views.push(ThreadView {
             pthread_id: entry.state.pthread_id,
@@ -275,6 +304,23 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
             collects: false,
             waits_for: None,
             frames,
+        });
+    }
+    for stranger in look.strangers {
+        let functions = stranger.functions.iter();
+        views.push(ThreadView {
+            pthread_id: 0,
+            tid: Some(stranger.tid),
+            name: stranger.name,
+            active: stranger.active,
+            gil: false,
+            crashed: false,
+            collects: false,
+            waits_for: None,
+            frames: functions
+                .filter_map(|id| sampler.function(*id))
+                .map(FrameView::native)
+                .collect(),
         });
     }
     views
@@ -294,7 +340,20 @@ impl FrameView {
             name: code.name.clone(),
             filename: code.filename.clone(),
             short_filename: short_filename.to_owned(),
+            module: None,
             position,
+            locals: None,
+        }
+    }
+
+    /// Of a native function.
+    pub fn native(function: &native::Function) -> FrameView {
+        FrameView {
+            name: function.name.clone(),
+            filename: function.place().to_owned(),
+            short_filename: file_name(function.place()).to_owned(),
+            module: Some(function.module.clone()),
+            position: Position { line: function.line, ..Position::default() },
             locals: None,
         }
     }
@@ -305,6 +364,7 @@ impl FrameView {
             name: "<unknown>".into(),
             filename: String::new(),
             short_filename: String::new(),
+            module: None,
             position: Position::default(),
             locals: None,
         }

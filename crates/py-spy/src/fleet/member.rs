@@ -4,8 +4,8 @@ use super::Observed;
 use super::filter::Filter;
 use super::scout::Name;
 use crate::sampler::{Call, Entry, NodeId, Sampler};
-use crate::source::ShortNames;
-use profile::{FrameKey, Keep, ProcessIx, Recording, StackId, Thread, ThreadIx};
+use crate::source::{ShortNames, file_name};
+use profile::{FrameKey, FrameKind, Keep, ProcessIx, Recording, StackId, Thread, ThreadIx};
 use remote::ReadError;
 use remote::os::family::{self, Image};
 use rustc_hash::FxHashMap;
@@ -159,6 +159,18 @@ impl Member {
     }
 
     fn frame(&mut self, recording: &mut Recording, filter: &Filter, call: Call) -> FrameKey {
+        if let Some(function) = self.sampler.native(call.code) {
+            let place = function.place();
+            return FrameKey {
+                name: recording.intern_string(&function.name),
+                file: recording.intern_string(place),
+                short_file: recording.intern_string(file_name(place)),
+                module: Some(recording.intern_string(&function.module)),
+                line: function.line,
+                kind: if function.cython { FrameKind::Cython } else { FrameKind::Native },
+                ..FrameKey::default()
+            };
+        }
         let layout = &self.sampler.target.runtime.layout;
         let Some(code) = self.sampler.code(call.code) else { return FrameKey::default() };
         if let Some(folded) = filter.fold(recording, &code.filename) {

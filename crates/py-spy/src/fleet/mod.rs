@@ -287,6 +287,7 @@ impl Fleet {
         quality.paused = counters.paused;
         quality.paused_ns = counters.paused_ns;
         quality.pause_failed = counters.pause_failed;
+        quality.unmerged = counters.unmerged;
     }
 
     /// Takes the scout's news.
@@ -411,7 +412,9 @@ impl Fleet {
                  stacks told from their innermost frame alone, as one of those seen with it a \
                  moment earlier. paused: stacks read with their thread paused, {paused:.1} ms in \
                  all, {share:.2} % of the time; {} pauses failed. filtered: stacks left out \
-                 because of --include, --exclude or --thread",
+                 because of --include, --exclude or --thread. unmerged: stacks whose \
+                 native and Python frames did not fit together, shown with those that are \
+                 certain",
                 quality.pause_failed
             ));
         }

@@ -30,9 +30,6 @@ enum End {
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
 pub fn run(args: &RecordArgs) -> Result<u8, Error> {
-    if args.native {
-        return Err(Error::NotYet("native stacks (--native)"));
-    }
     let filter = args.choice.filter()?;
     let style = args.look.style(args.subject.subprocesses || args.subject.pid.len() > 1);
     let mut outputs = Outputs::prepare(args)?;
@@ -46,6 +43,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         gil_only: args.gil,
         cpu: args.cpu,
         class_names: args.choice.class_names,
+        native: args.native.choice(),
         pause_bound_ns: 10_000_000,
     };
     let plan = Plan {

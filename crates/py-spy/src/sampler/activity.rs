@@ -39,6 +39,11 @@ impl ThreadActivity {
         ThreadActivity { os: Some(os::Thread::new(proc_dir, tid)), ..ThreadActivity::default() }
     }
 
+    /// Where it waits; `None` while it does not.
+    pub fn standing(&mut self) -> Option<os::threads::Standing> {
+        self.os.as_mut()?.standing()
+    }
+
     /// It computes, or wants to.
     pub fn is_running(&self) -> bool {
         self.running

@@ -5,8 +5,8 @@ use super::predict::{GAP, Predictor, Step};
 use super::roster::{Look, Roster};
 use super::trie::Call;
 use crate::target::Target;
-use cpython::Objects;
 use cpython::frames::RawFrame;
+use cpython::{Layout, Objects};
 use remote::{Batch, Memory, ReadError};
 
 /// Reads that one walk may take beyond the first. A stack of a million frames that is
@@ -63,6 +63,22 @@ impl Capture {
         self.batch.coalesce(GAP);
     }
 
+    /// Asks for one more region, after [`Capture::begin`].
+    pub fn request(&mut self, address: u64, length: usize) {
+        self.batch.push(address, length);
+    }
+
+    /// What was read of the region that begins at `address`.
+    pub fn copied(&self, address: u64) -> &[u8] {
+        self.batch.region(address)
+    }
+
+    /// A pointer at `address`, if it was read.
+    pub fn pointer(&self, layout: &Layout, address: u64) -> Option<u64> {
+        let arch = layout.arch;
+        self.batch.get(address, arch.word()).and_then(|bytes| arch.ptr(bytes, 0))
+    }
+
     /// Reads all of it.
     pub fn read(
         &mut self,
@@ -105,6 +121,12 @@ impl Capture {
     /// The thread states that held a GIL.
     pub fn holders(&self) -> &[u64] {
         &self.holders
+    }
+
+    /// Goes back to what an earlier copy said about the GIL.
+    pub fn set_holders(&mut self, holders: &[u64]) {
+        self.holders.clear();
+        self.holders.extend_from_slice(holders);
     }
 
     /// The frames of the last thread asked for, innermost first.

@@ -16,6 +16,16 @@ impl CodeId {
     /// No code object.
     pub const NONE: CodeId = CodeId(u32::MAX);
 
+    /// A native function of the sampler's, in the place of a code object.
+    pub fn of_native(function: u32) -> CodeId {
+        CodeId(NATIVE | function.min(NATIVE - 2))
+    }
+
+    /// The native function that it stands for; `None` for a code object.
+    pub fn native(self) -> Option<u32> {
+        (self.0 & NATIVE != 0 && self != CodeId::NONE).then_some(self.0 & !NATIVE)
+    }
+
     #[cfg(test)]
     pub(crate) fn new(id: u32) -> CodeId {
         CodeId(id)
@@ -26,6 +36,9 @@ impl CodeId {
         self.0 as usize
     }
 }
+
+/// Set for native functions.
+const NATIVE: u32 = 1 << 31;
 
 /// The code object that was last seen at an address.
 #[derive(Debug)]

@@ -7,6 +7,8 @@
 
 use super::codes::{CodeId, Codes};
 use super::judge::Still;
+use super::native::Pending;
+use super::native_look::{Copied, Merged, Stranger};
 use super::roster::{Entry, Roster};
 use super::trie::Call;
 use super::{Sampled, Sampler};
@@ -32,6 +34,9 @@ pub struct Seen {
     pub calls: Vec<Call>,
     /// It could be held, or waited and showed the same stack again.
     pub held: bool,
+    /// With its native functions, innermost first; `None` where they were not asked for.
+    pub merged: Option<Vec<Merged>>,
+    copied: Option<Copied>,
 }
 
 /// All threads while they stand still.
@@ -62,6 +67,9 @@ pub struct Look<T> {
     pub found: T,
     /// The threads that run Python, oldest first.
     pub seen: Vec<Seen>,
+    /// Threads that run no Python, where they were asked for.
+    pub strangers: Vec<Stranger>,
+    copied: Vec<(Pending, bool)>,
     /// Threads that kept changing while they were read, and are not among them.
     pub unclear: u64,
     /// Nothing moved, from the first read to the last.
@@ -83,7 +91,7 @@ impl Sampler {
             pause::collect_late();
             let result = self.look_once(bound_ns, &mut look);
             self.pauser.resume();
-            let result = result?;
+            let mut result = result?;
             log::debug!(
                 "look {tries}: still {}, {} threads unclear, {} paused",
                 result.still,
@@ -91,6 +99,14 @@ impl Sampler {
                 self.counters.paused
             );
             if tries == ATTEMPTS || (result.still && result.unclear == 0) {
+                for one in &mut result.seen {
+                    if let Some(copied) = one.copied.take() {
+                        one.merged = Some(self.merge_copied(copied));
+                    }
+                }
+                for copied in std::mem::take(&mut result.copied) {
+                    result.strangers.extend(self.stranger(copied));
+                }
                 return Ok(result);
             }
         }
@@ -126,7 +142,9 @@ impl Sampler {
             };
             self.accept(thread, stack);
             let Some(sample) = self.samples.last().copied() else { continue };
-            let mut one = Seen { sample, frames: Vec::new(), calls: Vec::new(), held };
+            let copied = self.look_native(thread);
+            let (frames, calls) = (Vec::new(), Vec::new());
+            let mut one = Seen { sample, frames, calls, held, merged: None, copied };
             for (frame, call) in self.capture.frames().iter().zip(self.capture.calls()) {
                 if !self.is_shim(*call) {
                     one.frames.push(*frame);
@@ -137,6 +155,7 @@ impl Sampler {
             one.held |= !one.sample.active;
             seen.push(one);
         }
+        let copied = self.look_at_strangers();
         // The GIL may have changed hands where nothing is held: only one holder is shown.
         for one in &mut seen {
             let now = self.samples.iter().find(|sample| sample.thread == one.sample.thread);
@@ -154,7 +173,7 @@ impl Sampler {
         // What runs now may not have been accounted for yet.
         still &= before.is_some() && before == clock::process_cpu(pid);
         still = still && self.running().is_empty();
-        Ok(Look { found, seen, unclear, still })
+        Ok(Look { found, seen, strangers: Vec::new(), copied, unclear, still })
     }
 
     /// All threads that compute and are not held, as of the last time they were asked.

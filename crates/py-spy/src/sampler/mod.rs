@@ -14,6 +14,8 @@ mod chains;
 mod codes;
 mod inspect;
 mod judge;
+mod native;
+mod native_look;
 mod newcomers;
 mod predict;
 mod recall;
@@ -22,6 +24,7 @@ mod trie;
 
 pub use codes::{CodeId, Codes};
 pub use inspect::{Look, Scene, Seen};
+pub use native_look::{Merged, Stranger};
 pub use roster::{Entry, Roster};
 pub use trie::{Call, NodeId};
 
@@ -32,6 +35,7 @@ use capture::{Capture, Captured};
 use cpython::CodeInfo;
 use cpython::threads::ThreadState;
 use judge::First;
+use native::Natives;
 use newcomers::Newcomer;
 use recall::Recall;
 use remote::os::{Pauser, clock, pause};
@@ -66,6 +70,8 @@ pub struct Options {
     pub cpu: bool,
     /// The names of methods tell their class where code objects do not (before 3.11).
     pub class_names: bool,
+    /// Native functions between the Python ones.
+    pub native: Option<::native::Choice>,
     /// The longest wait for a thread to stop, in nanoseconds. One that does not get a
     /// processor does not stop, and does not change either.
     pub pause_bound_ns: u64,
@@ -103,6 +109,9 @@ pub struct Counters {
     pub paused_ns: u64,
     /// Pauses that were refused or came too late.
     pub pause_failed: u64,
+    /// Stacks whose native and Python frames did not fit together, or without the native
+    /// ones.
+    pub unmerged: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -114,6 +123,7 @@ impl std::ops::AddAssign for Counters {
         self.paused += other.paused;
         self.paused_ns += other.paused_ns;
         self.pause_failed += other.pause_failed;
+        self.unmerged += other.unmerged;
     }
 }
 
@@ -133,6 +143,7 @@ pub struct Sampler {
     activity: Activity,
     recall: Recall,
     capture: Capture,
+    natives: Option<Natives>,
     pauser: Pauser,
     /// Another tracer holds the process, or pausing is forbidden.
     cannot_pause: bool,
@@ -163,6 +174,7 @@ impl Sampler {
             activity: Activity::default(),
             recall: Recall::default(),
             capture: Capture::default(),
+            natives: options.native.and_then(|choice| Natives::new(&target, choice)),
             pauser: Pauser::new(),
             cannot_pause: options.policy == Policy::NonBlocking
                 || target.process.tracer().is_some(),
@@ -234,6 +246,7 @@ impl Sampler {
         } else {
             self.sample_chosen()
         };
+        let result = result.and_then(|()| self.finish_natives());
         // The stacks come first: threads may not live long.
         self.renamed |= self.roster.find_names(&self.target);
         result?;
@@ -337,6 +350,10 @@ impl Sampler {
         for i in 0..self.wanted.len() {
             let thread = self.wanted[i];
             if self.options.gil_only && !self.holds_gil(thread) {
+                continue;
+            }
+            if self.natives.is_some() {
+                self.read_native(thread)?;
                 continue;
             }
             let captured =

@@ -26,10 +26,17 @@ impl NodeId {
 /// One step of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Call {
-    /// The code object.
+    /// The code object, or a native function.
     pub code: CodeId,
-    /// The instruction, in bytes into its bytecode.
+    /// The instruction, in bytes into its bytecode; 0 for a native function.
     pub lasti: i32,
+}
+
+impl Call {
+    /// A native function, which knows its line itself.
+    pub fn native(function: native::FunctionId) -> Call {
+        Call { code: CodeId::of_native(function.0), lasti: 0 }
+    }
 }
 
 /// All stacks seen.

@@ -44,9 +44,6 @@ use terminal::Screen;
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
 pub fn run(args: &TopArgs) -> Result<u8, Error> {
-    if args.native {
-        return Err(Error::NotYet("native stacks (--native)"));
-    }
     let filter = args.choice.filter()?;
     let system = |error| Error::System("top", error);
     let on_screen = Screen::is_possible();
@@ -66,6 +63,7 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
             gil_only: args.gil,
             cpu: args.cpu,
             class_names: args.choice.class_names,
+            native: args.native.choice(),
             pause_bound_ns: 10_000_000,
         },
         rate: args.rate,

@@ -52,6 +52,42 @@ pub fn list(proc_dir: &Path, into: &mut Vec<i32>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Where a thread waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The number of the system call; `None` if it is in none.
+    pub call: Option<u32>,
+    /// Its stack pointer.
+    pub sp: u64,
+    /// Its instruction.
+    pub pc: u64,
+    /// The CPU time that it had used: another one means that it went on meanwhile.
+    pub cpu_ns: u64,
+}
+
+/// Whether a system call fails when its thread is held for a moment, rather than going on:
+/// those that signal(7) lists as giving `EINTR` after a stop.
+pub fn is_fragile(call: u32) -> bool {
+    let fragile = [
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_pwait2,
+        libc::SYS_semop,
+        libc::SYS_semtimedop,
+        libc::SYS_rt_sigtimedwait,
+        libc::SYS_msgrcv,
+        libc::SYS_msgsnd,
+        libc::SYS_io_getevents,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait,
+    ];
+    fragile.contains(&libc::c_long::from(call as i32))
+}
+
+/// The id by which the process at `proc_dir` knows itself, if that is another than ours.
+pub fn inner_id(proc_dir: &Path) -> Option<i32> {
+    namespace_ids(proc_dir).map(|(inner, _)| inner)
+}
+
 /// The `NSpid` line of a `/proc` status: our id of it, then that of each namespace down
 /// to its own.
 fn namespace_ids(dir: &Path) -> Option<(i32, i32)> {
@@ -118,9 +154,9 @@ impl Thread {
         self.state().map(RunState::is_running)
     }
 
-    /// Stack pointer and instruction of a thread that waits in the kernel; `None` while it
-    /// runs, or where the system does not tell.
-    pub fn waits_at(&mut self) -> Option<(u64, u64)> {
+    /// Where a thread waits in the kernel; `None` while it runs, or where the system does
+    /// not tell.
+    pub fn standing(&mut self) -> Option<Standing> {
         if self.syscall.is_none() {
             self.syscall = File::open(self.dir.join("syscall")).ok();
         }
@@ -128,10 +164,12 @@ impl Thread {
         let got = self.syscall.as_ref()?.read_at(&mut text, 0).ok()?;
         let text = std::str::from_utf8(text.get(..got)?).ok()?;
         // `nr a b c d e f sp pc`, or `-1 sp pc` outside of a system call.
-        let mut last = text.split_ascii_whitespace().rev();
-        let mut number = || u64::from_str_radix(last.next()?.strip_prefix("0x")?, 16).ok();
+        let mut words = text.split_ascii_whitespace();
+        let call = words.next()?.parse::<i64>().ok()?;
+        let mut number = || u64::from_str_radix(words.next_back()?.strip_prefix("0x")?, 16).ok();
         let (pc, sp) = (number()?, number()?);
-        Some((sp, pc))
+        let cpu_ns = self.cpu_ns()?;
+        Some(Standing { call: u32::try_from(call).ok(), sp, pc, cpu_ns })
     }
 
     /// Nanoseconds of CPU time used so far (up to the last clock tick or switch).
@@ -203,8 +241,9 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(thread.is_running(), Some(false));
-        let (sp, pc) = thread.waits_at().expect("where it waits");
-        assert!(sp > 4096 && pc > 4096);
+        let standing = thread.standing().expect("where it waits");
+        assert!(standing.sp > 4096 && standing.pc > 4096);
+        assert!(standing.call.is_some() && thread.standing() == Some(standing));
         STOP.store(true, Ordering::Relaxed);
         drop(go);
         spinning.join().and(waiting.join()).expect("both end");

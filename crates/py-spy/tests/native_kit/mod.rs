@@ -1,0 +1,88 @@
+//! Shared by the tests of `--native`: C code made for them, and stacks that show it.
+#![allow(dead_code)] // each test file uses a part
+
+use crate::support::{Dump, Frame, Interpreter, Target, Thread, dump_json, run, tool};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/native_kit/kit.c");
+
+/// Makes something in the tests' folder once, and says where it is.
+#[track_caller]
+pub fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("native");
+    let path = folder.join(name);
+    let _one_at_a_time = MAKING.lock().unwrap_or_else(|error| error.into_inner());
+    let newer = |of: &Path| of.metadata().and_then(|data| data.modified()).ok();
+    if newer(&path) < newer(Path::new(SOURCE)) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Other test programs may be at it too.
+        let new = path.with_extension(format!("{}.so", std::process::id()));
+        make(&new);
+        std::fs::rename(&new, &path).unwrap();
+    }
+    path
+}
+
+/// The C library, compiled with `flags`, under a name of its own for each set of them.
+#[track_caller]
+pub fn library(flags: &[&str]) -> PathBuf {
+    let name: String = flags.concat().chars().filter(char::is_ascii_alphanumeric).collect();
+    made(&format!("libkit{name}.so"), |path| compile(path, flags))
+}
+
+#[track_caller]
+fn compile(path: &Path, flags: &[&str]) {
+    let mut cc = Command::new(tool("cc"));
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall"]).args(flags).arg("-o").arg(path).arg(SOURCE);
+    run(&mut cc).ok();
+}
+
+/// The folder of the extension module for `interpreter`; `None` where it has no headers.
+#[track_caller]
+pub fn module(interpreter: &Interpreter) -> Option<PathBuf> {
+    let code = "import sysconfig; print(sysconfig.get_paths()['include'])";
+    let include = run(Command::new(&interpreter.path).args(["-c", code])).ok().stdout;
+    let include = include.trim();
+    if !Path::new(include).join("Python.h").exists() {
+        return None;
+    }
+    let folder = format!("module-{}", interpreter.label);
+    let path = made(&format!("{folder}/kit.so"), |path| {
+        let include = format!("-I{include}");
+        compile(path, &["-g", "-DKIT_MODULE", &include]);
+    });
+    path.parent().map(Path::to_owned)
+}
+
+/// The names of a thread's frames, outermost first.
+pub fn names(thread: &Thread) -> Vec<&str> {
+    thread.frames.iter().rev().map(|frame| frame.name.as_str()).collect()
+}
+
+/// Fails unless `expected` are among `names`, in this order.
+#[track_caller]
+pub fn assert_in_order(names: &[&str], expected: &[&str]) {
+    let mut rest = names.iter();
+    for one in expected {
+        let found = rest.any(|name| name == one || name.rsplit('.').next() == Some(one));
+        assert!(found, "no {one} where it should be: expected {expected:?} in {names:?}");
+    }
+}
+
+/// The main thread of a target, with native functions; the process was told by all its
+/// threads to stand still.
+#[track_caller]
+pub fn native_dump(target: &Target, extra: &[&str]) -> Dump {
+    target.wait_asleep();
+    let mut args = vec!["--native"];
+    args.extend(extra);
+    dump_json(target.pid(), &args)
+}
+
+/// The Python frames among a thread's frames.
+pub fn python(thread: &Thread) -> Vec<&Frame> {
+    thread.frames.iter().filter(|frame| frame.module.is_none()).collect()
+}

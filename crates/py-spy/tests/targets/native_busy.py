@@ -1,0 +1,41 @@
+"""Computes in C code, of four kinds one after the other. argv: the library of the tests."""
+import ctypes
+import json
+import re
+import sys
+import time
+import zlib
+
+KIT = ctypes.CDLL(sys.argv[1])
+TEXT = bytes(bytearray((i * i * 7 + i // 3) % 251 for i in range(200000)))
+LIST = [{"key %d" % i: [i, str(i), None, 1.5]} for i in range(2000)]
+WORDS = "ab " * 3000
+
+
+def by_spin():
+    KIT.kit_spin(20)
+
+
+def by_zlib():
+    zlib.compress(TEXT, 9)
+
+
+def by_json():
+    json.dumps(LIST)
+
+
+def by_re():
+    re.findall(r"(?:a|b|ab)+c", WORDS)
+
+
+def repeat(function):
+    end = time.time() + 0.06
+    while time.time() < end:
+        function()
+
+
+print("READY")
+sys.stdout.flush()
+while True:
+    for one in (by_spin, by_zlib, by_json, by_re):
+        repeat(one)

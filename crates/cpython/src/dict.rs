@@ -1,11 +1,14 @@
 //! Dictionaries of every version, and the attributes of instances.
 
 use crate::object::{BadObject, Objects, flags};
+use remote::Batch;
 
 type Result<T> = std::result::Result<T, BadObject>;
 
 /// The most entries of one dictionary that are looked at.
 const MAX_ENTRIES: u64 = 1 << 20;
+/// So many keys are read at once when one is looked for.
+const AT_ONCE: usize = 64;
 /// The most keys that one is looked for among.
 const MAX_SEARCH: u64 = 1 << 16;
 /// A dictionary of more entries than this is none.
@@ -166,17 +169,55 @@ impl Objects<'_> {
     }
 
     fn find(&self, entries: &Entries, name: &str) -> Result<Option<u64>> {
+        let mut pairs = Vec::new();
         let mut found = None;
         let mut left = MAX_SEARCH;
         self.walk(entries, &mut |key, value| {
-            let same = self.text(key, name.len() + 1).is_ok_and(|text| text == name);
-            if same {
-                found = Some(value);
-            }
+            pairs.push((key, value));
             left -= 1;
-            !same && left > 0
+            if pairs.len() == AT_ONCE {
+                found = self.among(&pairs, name);
+                pairs.clear();
+            }
+            found.is_none() && left > 0
         })?;
-        Ok(found)
+        Ok(found.or_else(|| self.among(&pairs, name)))
+    }
+
+    /// The value of the key `name`: all keys are read at once.
+    fn among(&self, pairs: &[(u64, u64)], name: &str) -> Option<u64> {
+        let text = &self.layout.text;
+        let data = if text.flexible { text.ascii_data } else { text.bytes_data };
+        let size = data as usize + name.len();
+        let mut batch = Batch::default();
+        for (key, _) in pairs {
+            batch.push(*key, size);
+        }
+        // What could not be read is read again, one by one.
+        let _ = self.memory.read_batch(&mut batch);
+        let is_name = |(key, _): &&(u64, u64)| {
+            let quick = batch.get(*key, size).and_then(|bytes| self.is_text(bytes, name));
+            quick.unwrap_or_else(|| self.text(*key, name.len() + 1).is_ok_and(|text| text == name))
+        };
+        pairs.iter().find(is_name).map(|(_, value)| *value)
+    }
+
+    /// Whether a string that begins with `bytes` is `name`; `None` where more must be read.
+    fn is_text(&self, bytes: &[u8], name: &str) -> Option<bool> {
+        let (text, arch) = (&self.layout.text, self.layout.arch);
+        let data = if text.flexible { text.ascii_data } else { text.bytes_data };
+        let length = if text.flexible { text.length } else { text.bytes_size };
+        // An int before 2.5.
+        let width = if text.flexible { arch.word() } else { self.layout.values.ssize as usize };
+        let same = arch.uint(bytes, length as usize, width)? == name.len() as u64
+            && bytes.get(data as usize..)?.starts_with(name.as_bytes());
+        if !text.flexible {
+            // Otherwise it may be a `unicode`.
+            return same.then_some(true);
+        }
+        let state = arch.uint(bytes, text.state as usize, 4)? >> text.kind_shift;
+        // One byte a character, behind the head, and ASCII.
+        (state & 0b11111 == 0b11001 && name.is_ascii()).then_some(same)
     }
 
     fn walk(&self, entries: &Entries, visit: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {

@@ -4,17 +4,82 @@
 use crate::{Arch, Memory, Module};
 use object::read::{Object, ObjectSection, ObjectSegment, ReadCache};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 
 /// The most symbols looked at in one table; a libpython has about 20,000.
 const MAX_SYMBOLS: u64 = 4_000_000;
 
 /// A module's ELF file, opened.
 pub struct Elf {
-    cache: ReadCache<BufReader<File>>,
+    cache: ReadCache<Blocks>,
     bias: u64,
     mapped: (u64, u64),
+}
+
+/// A file of which the parts that are asked for are read once, with what is around them: the
+/// names of sections, one after the other, take one system call instead of two each.
+struct Blocks {
+    file: File,
+    position: u64,
+    known: HashMap<u64, Vec<u8>>,
+}
+
+const BLOCK: u64 = 16 << 10;
+/// More blocks than this are not kept.
+const MAX_BLOCKS: usize = 64;
+
+impl Blocks {
+    fn new(file: File) -> Blocks {
+        Blocks { file, position: 0, known: HashMap::new() }
+    }
+
+    /// What the file has at the position, up to the end of the block.
+    fn rest(&mut self) -> io::Result<&[u8]> {
+        let start = self.position / BLOCK * BLOCK;
+        if self.known.len() >= MAX_BLOCKS {
+            self.known.clear();
+        }
+        let block = match self.known.entry(start) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let mut bytes = vec![0; BLOCK as usize];
+                let got = self.file.read_at(&mut bytes, start)?;
+                bytes.truncate(got);
+                free.insert(bytes)
+            }
+        };
+        Ok(block.get((self.position - start) as usize..).unwrap_or_default())
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = if buffer.len() as u64 >= BLOCK {
+            self.file.read_at(buffer, self.position)?
+        } else {
+            let rest = self.rest()?;
+            let got = rest.len().min(buffer.len());
+            buffer[..got].copy_from_slice(&rest[..got]);
+            got
+        };
+        self.position += got as u64;
+        Ok(got)
+    }
+}
+
+impl Seek for Blocks {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
 }
 
 /// A range of the target's memory that an ELF section became.
@@ -30,7 +95,7 @@ impl Elf {
     /// Opens the file behind `module`. `None` where it is gone, unreadable or no ELF.
     pub fn open(module: &Module) -> Option<Elf> {
         let file = File::open(module.file.as_ref()?).ok()?;
-        let cache = ReadCache::new(BufReader::new(file));
+        let cache = ReadCache::new(Blocks::new(file));
         let bias = {
             let parsed = object::File::parse(&cache).ok()?;
             load_bias(&parsed, module)?
@@ -39,7 +104,7 @@ impl Elf {
         Some(Elf { cache, bias, mapped: (module.start(), end) })
     }
 
-    fn parsed(&self) -> Option<object::File<'_, &ReadCache<BufReader<File>>>> {
+    fn parsed(&self) -> Option<object::File<'_, &ReadCache<Blocks>>> {
         object::File::parse(&self.cache).ok()
     }
 

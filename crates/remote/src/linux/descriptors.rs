@@ -11,7 +11,7 @@ const MAX_SOCKETS: usize = 1 << 20;
 /// How long the other ends of pipes are looked for in all, and how long for more of them once
 /// there is one.
 const SEARCH_NS: u64 = 100_000_000;
-const MORE_NS: u64 = 2_000_000;
+const MORE_NS: u64 = 500_000;
 /// Descriptors that an epoll instance is told to watch.
 const MAX_WATCHED: usize = 1024;
 

@@ -28,7 +28,7 @@ pub struct Descent {
 /// Where the process `pid` comes from; `None` when it has ended. Threads answer as well,
 /// see [`is_process`].
 pub fn descent(pid: i32) -> Option<Descent> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = super::process::read(format!("/proc/{pid}/stat")).ok()?;
     let field = |number| stat_field(&stat, number).map(|value| value as i32);
     Some(Descent {
         pid,
@@ -94,7 +94,7 @@ pub struct Image([u8; 16]);
 /// The execution that the process `pid` belongs to; `None` where it cannot be read.
 pub fn image(pid: i32) -> Option<Image> {
     const AT_RANDOM: u64 = 25; // linux/auxvec.h
-    let vector = std::fs::read(format!("/proc/{pid}/auxv")).ok()?;
+    let vector = super::process::read(format!("/proc/{pid}/auxv")).ok()?;
     let find = |arch: Arch| {
         let word = arch.word();
         let mut entries = vector.chunks_exact(2 * word);
@@ -110,7 +110,7 @@ pub fn image(pid: i32) -> Option<Image> {
 /// A number that changes when the process `pid` maps other files than before, and whether
 /// the name of one of them (not of a folder that it is in) contains `part`.
 pub fn mapped_files(pid: i32, part: &str) -> Option<(u64, bool)> {
-    let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let maps = super::process::read(format!("/proc/{pid}/maps")).ok()?;
     let mut hasher = std::hash::DefaultHasher::new();
     let mut last: &[u8] = &[];
     let mut found = false;

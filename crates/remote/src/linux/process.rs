@@ -54,7 +54,7 @@ impl Process {
     /// Opens the process `pid` and makes sure that its memory can be read.
     pub fn open(pid: i32) -> Result<Process, OpenError> {
         let proc_dir = PathBuf::from(format!("/proc/{pid}"));
-        let stat = std::fs::read(proc_dir.join("stat")).map_err(io_error)?;
+        let stat = read(proc_dir.join("stat")).map_err(io_error)?;
         let started = stat_field(&stat, 22).ok_or(OpenError::NoSuchProcess)?;
         if is_ended(&stat) {
             return Err(OpenError::Zombie);
@@ -97,7 +97,7 @@ impl Process {
 
     /// All mappings, in order of address.
     pub fn mappings(&self) -> Result<Vec<Mapping>, OpenError> {
-        let text = std::fs::read(self.proc_dir.join("maps")).map_err(io_error)?;
+        let text = read(self.proc_dir.join("maps")).map_err(io_error)?;
         Ok(maps::parse(&String::from_utf8_lossy(&text)))
     }
 
@@ -128,7 +128,7 @@ impl Process {
 
     /// Its parent's id.
     pub fn parent(&self) -> Option<i32> {
-        let stat = std::fs::read(self.proc_dir.join("stat")).ok()?;
+        let stat = read(self.proc_dir.join("stat")).ok()?;
         stat_field(&stat, 4).map(|ppid| ppid as i32)
     }
 
@@ -139,7 +139,8 @@ impl Process {
 
     /// The id of the process that traces it (a debugger, strace), if one does.
     pub fn tracer(&self) -> Option<i32> {
-        let status = std::fs::read_to_string(self.proc_dir.join("status")).ok()?;
+        let status = read(self.proc_dir.join("status")).ok()?;
+        let status = String::from_utf8_lossy(&status);
         let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
         line.trim().parse().ok().filter(|pid| *pid != 0)
     }
@@ -162,6 +163,16 @@ impl Process {
     }
 }
 
+/// A file of `/proc` in one read, if it is not long: these tell no size, and to read the first
+/// few bytes costs as much as all.
+pub(super) fn read(path: impl AsRef<std::path::Path>) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut text = Vec::with_capacity(1 << 15);
+    // Without a limit it would be asked for its size.
+    std::fs::File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 /// The path of the executable of the process `pid`, as the kernel names it.
 pub fn exe(pid: i32) -> Option<String> {
     let link = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
@@ -170,7 +181,7 @@ pub fn exe(pid: i32) -> Option<String> {
 
 /// The arguments of the process `pid`, the program's name first.
 pub fn arguments(pid: i32) -> Vec<String> {
-    let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = text.strip_suffix(&[0]).unwrap_or(&text);
     if text.is_empty() {
         return Vec::new();
@@ -180,7 +191,7 @@ pub fn arguments(pid: i32) -> Vec<String> {
 
 /// How long ago the process `pid` was started.
 pub fn age(pid: i32) -> Option<std::time::Duration> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read(format!("/proc/{pid}/stat")).ok()?;
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
     // Clock ticks are hundredths of a second on every Linux (USER_HZ).

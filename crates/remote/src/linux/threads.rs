@@ -91,7 +91,8 @@ pub fn inner_id(proc_dir: &Path) -> Option<i32> {
 /// The `NSpid` line of a `/proc` status: our id of it, then that of each namespace down
 /// to its own.
 fn namespace_ids(dir: &Path) -> Option<(i32, i32)> {
-    let status = std::fs::read_to_string(dir.join("status")).ok()?;
+    let status = super::process::read(dir.join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     let mut ids = line.split_ascii_whitespace();
     let outer = ids.next()?.parse().ok()?;
@@ -130,7 +131,7 @@ impl Thread {
     /// What the thread is doing now; `None` when it has ended. From `/proc`'s `stat`,
     /// which knows all the states.
     pub fn state(&self) -> Option<RunState> {
-        let text = std::fs::read(self.dir.join("stat")).ok()?;
+        let text = super::process::read(self.dir.join("stat")).ok()?;
         // The name is in parentheses and may hold any character.
         let end = text.iter().rposition(|byte| *byte == b')')?;
         text.get(end + 2).map(|letter| RunState::from_letter(*letter))

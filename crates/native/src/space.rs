@@ -448,6 +448,9 @@ impl Space {
                 (true, Some(raw), _) => Some(raw.as_str()),
                 (_, _, name) => name,
             };
+            if !own && name.is_some_and(|name| cython::is_helper(demangle::base(name))) {
+                continue;
+            }
             let mut function = Function {
                 name: name.map_or_else(|| format!("{start:#x}"), demangle::plain),
                 file: line.and_then(|line| line.file.clone()).unwrap_or_default(),

@@ -128,7 +128,14 @@ impl SymbolTable {
             if best.is_some_and(|best| function.start < best.start) {
                 break;
             }
-            if fits && best.is_none_or(|best| function.rank > best.rank) {
+            // Of several names the short one is mostly the plain one: `cexp`, `cexpf32x`.
+            let length =
+                |function: &Function| self.text(function.name).map_or(usize::MAX, str::len);
+            let better = |best: &Function| {
+                function.rank > best.rank
+                    || (function.rank == best.rank && length(function) < length(best))
+            };
+            if fits && best.is_none_or(better) {
                 best = Some(function);
             }
         }

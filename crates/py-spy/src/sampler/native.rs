@@ -34,6 +34,9 @@ const NEW_STACK: u64 = 64 << 10;
 /// the start.
 const HOLD_SHARE: u64 = 3;
 const HOLD_START_NS: u64 = 500_000_000;
+/// How long to wait for a thread to stop. One that has no processor stops before it runs any
+/// further, so that what it shows then is what it showed when it was asked.
+const STOP_NS: u64 = 100_000_000;
 /// How often to look for modules that have gone: those that come are noticed at once.
 const UPDATE_NS: u64 = 2_000_000_000;
 /// How soon to look again for code that was not found.
@@ -285,7 +288,7 @@ impl Sampler {
         if self.cannot_pause || !affordable {
             return self.without_natives(thread);
         }
-        if self.pauser.pause(tid, self.options.pause_bound_ns).is_err() {
+        if self.pauser.pause(tid, self.options.pause_bound_ns.max(STOP_NS)).is_err() {
             self.counters.pause_failed += 1;
             return self.without_natives(thread);
         }

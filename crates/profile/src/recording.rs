@@ -191,12 +191,11 @@ impl Recording {
         &mut self.meta
     }
 
-    /// Remembers no longer which thread ran what when: formats that need that cannot be written
-    /// any more.
-    pub fn forget_timeline(&mut self) {
-        // Threads are told apart as before.
-        self.keep.threads |= self.keep.timeline;
-        self.keep.timeline = false;
+    /// Remembers from now on neither which thread ran what when nor which threads there are,
+    /// so that only distinct stacks and processes take memory. Formats that need the timeline
+    /// cannot be written any more.
+    pub fn keep_counts_only(&mut self) {
+        self.keep = Keep::default();
         self.timeline = None;
     }
 
@@ -392,6 +391,28 @@ mod tests {
             }
             assert_eq!(sample.recording.threads().len(), if keep.threads { 1001 } else { 1 });
         }
+    }
+
+    #[test]
+    fn counts_are_kept_when_the_rest_is_not() {
+        let mut sample = Sample::new(Keep::ALL);
+        sample.tick(&["f"]);
+        sample.recording.keep_counts_only();
+        let process = sample.process;
+        let threads = [8, 9].map(|tid| {
+            sample.recording.add_thread(Thread { process, tid, name: Some("late".into()) })
+        });
+        assert_eq!(threads[0], threads[1]);
+        let stack = sample.stack(&["f"]);
+        sample.recording.begin_tick(50_000_000);
+        sample.recording.sample(threads[0], stack, 1);
+        let weights: Vec<u64> = sample.recording.counts().map(|(.., weight)| weight).collect();
+        assert_eq!(weights, [1, 1]);
+        assert_eq!(
+            (sample.recording.keep(), sample.recording.timeline_bytes()),
+            (Keep::default(), 0)
+        );
+        assert!(sample.recording.timeline().is_none());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! `dump`: the stack of every thread, once.
 
 mod core;
-mod deadlock;
+pub mod deadlock;
 mod json;
 mod native;
-mod snapshot;
+pub mod snapshot;
 mod text;
 mod tree;
 mod values;
-mod waits;
+pub mod waits;
 
 use crate::cli::DumpArgs;
 use crate::error::Error;

@@ -11,6 +11,7 @@ use crate::target::Target;
 use cpython::CodeInfo;
 use cpython::linetable::Position;
 use cpython::value::{Budget, Variable};
+use remote::ReadError;
 use remote::core::Signal;
 use remote::os::{Process, clock};
 use std::collections::HashMap;
@@ -193,6 +194,16 @@ impl Snapshot {
             deadlocks,
         })
     }
+}
+
+/// The threads of a process that goes on, and those of them that wait for each other: for a view
+/// that is soon replaced by the next.
+pub fn glance(sampler: &mut Sampler) -> Result<(Vec<ThreadView>, Vec<Deadlock>), ReadError> {
+    let mut look = sampler.glance(|scene| find(scene, None))?;
+    let gathered = std::mem::take(&mut look.found.waits);
+    let mut threads = threads(sampler, look);
+    let deadlocks = tell_waits(&mut threads, gathered, Some(&sampler.target.process));
+    Ok((threads, deadlocks))
 }
 
 /// What is read while the process stands still, besides the stacks.

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::scout::Name;
 use crate::sampler::{Call, Entry, NodeId, Sampler};
 use crate::source::{ShortNames, file_name};
-use profile::{FrameKey, FrameKind, Keep, ProcessIx, Recording, StackId, Thread, ThreadIx};
+use profile::{FrameKey, FrameKind, ProcessIx, Recording, StackId, Thread, ThreadIx};
 use remote::ReadError;
 use remote::os::family::{self, Image};
 use rustc_hash::FxHashMap;
@@ -59,7 +59,6 @@ impl Member {
         &mut self,
         recording: &mut Recording,
         filter: &Filter,
-        keep: Keep,
         observed: &mut Vec<Observed>,
     ) -> Result<(), ReadError> {
         self.sampler.sample()?;
@@ -67,7 +66,7 @@ impl Member {
             // What was read is of another program.
             return Err(ReadError::Fault { address: 0, length: 0 });
         }
-        if self.sampler.take_renamed() && keep.threads {
+        if self.sampler.take_renamed() && recording.keep().threads {
             for entry in &self.sampler.roster.threads {
                 if let Some(thread) = self.known_thread(entry) {
                     recording.rename_thread(thread, entry.name.clone());
@@ -76,13 +75,16 @@ impl Member {
         }
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
-            if !filter.wants_thread(&self.sampler.roster.threads[sampled.thread]) {
+            let entry = &self.sampler.roster.threads[sampled.thread];
+            if !filter.wants_thread(entry) {
                 recording.quality.filtered += u64::from(sampled.weight > 0);
                 continue;
             }
+            let tid = thread_id(entry);
             observed.push(Observed {
                 process: self.process,
-                thread: self.thread(recording, keep, sampled.thread),
+                thread: self.thread(recording, sampled.thread),
+                tid,
                 stack: self.stack(recording, filter, sampled.stack),
                 active: sampled.active,
                 gil: sampled.gil,
@@ -92,15 +94,14 @@ impl Member {
         Ok(())
     }
 
-    /// The recording's thread for one of the sampler's, if it has been observed, in a recording
-    /// that keeps threads.
-    pub fn known_thread(&self, entry: &Entry) -> Option<ThreadIx> {
+    /// The recording's thread for one of the sampler's, if it has been observed.
+    fn known_thread(&self, entry: &Entry) -> Option<ThreadIx> {
         self.threads.get(&(entry.state.address, entry.tid.unwrap_or(0))).copied()
     }
 
-    fn thread(&mut self, recording: &mut Recording, keep: Keep, index: usize) -> ThreadIx {
+    fn thread(&mut self, recording: &mut Recording, index: usize) -> ThreadIx {
         let entry = &self.sampler.roster.threads[index];
-        let key = match keep.threads {
+        let key = match recording.keep().threads {
             true => (entry.state.address, entry.tid.unwrap_or(0)),
             false => (0, 0),
         };
@@ -189,6 +190,6 @@ impl Member {
 }
 
 /// The system's id of a thread where it is known, else the pthread id.
-fn thread_id(entry: &Entry) -> u64 {
+pub fn thread_id(entry: &Entry) -> u64 {
     entry.tid.and_then(|tid| u64::try_from(tid).ok()).unwrap_or(entry.state.pthread_id)
 }

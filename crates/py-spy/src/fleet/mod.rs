@@ -16,7 +16,7 @@ mod scout;
 
 pub use filter::Filter;
 pub use kin::{Kinsman, command, household};
-pub use member::Member;
+pub use member::{Member, thread_id};
 
 use crate::error::Error;
 use crate::sampler::{Counters, Options, Sampler};
@@ -58,6 +58,8 @@ pub struct Observed {
     pub process: ProcessIx,
     /// The thread.
     pub thread: ThreadIx,
+    /// Its id, as the recording has it where it keeps threads.
+    pub tid: u64,
     /// Its stack.
     pub stack: StackId,
     /// It computes (or wants to).
@@ -169,6 +171,11 @@ impl Fleet {
         &self.members
     }
 
+    /// The same, for a look at them between samples.
+    pub fn members_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+
     /// What the last sample showed.
     pub fn observed(&self) -> &[Observed] {
         &self.observed
@@ -199,7 +206,7 @@ impl Fleet {
         let mut failed = false;
         for member in &mut self.members {
             let (recording, plan) = (&mut self.recording, &self.plan);
-            let result = member.sample(recording, &plan.filter, plan.keep, &mut self.observed);
+            let result = member.sample(recording, &plan.filter, &mut self.observed);
             failed |= result.is_err();
             match result {
                 Ok(()) => continue,

@@ -5,6 +5,7 @@
 //! stacks, values and locks are of one instant, which the CPU time of the process proves:
 //! if it has grown, a thread woke up meanwhile, and the look is taken again.
 
+use super::capture::Captured;
 use super::codes::{CodeId, Codes};
 use super::judge::Still;
 use super::native::Pending;
@@ -89,7 +90,7 @@ impl Sampler {
         loop {
             tries += 1;
             pause::collect_late();
-            let result = self.look_once(bound_ns, &mut look);
+            let result = self.look_once(bound_ns, true, &mut look);
             self.pauser.resume();
             let mut result = result?;
             log::debug!(
@@ -112,16 +113,24 @@ impl Sampler {
         }
     }
 
+    /// Takes one sample like [`Sampler::inspect`], but holds nothing: threads that compute are
+    /// shown if their stack is one that is known, and nothing is of one instant.
+    pub fn glance<T>(&mut self, mut look: impl FnMut(Scene) -> T) -> Result<Look<T>, ReadError> {
+        self.look_once(u64::MAX, false, &mut look)
+    }
+
     fn look_once<T>(
         &mut self,
         bound_ns: u64,
+        hold: bool,
         look: &mut impl FnMut(Scene) -> T,
     ) -> Result<Look<T>, ReadError> {
         self.samples.clear();
+        self.gil_seen = false;
         self.roster.refresh(&self.target, false)?;
         self.choose(true);
-        let complete = self.hold();
-        let deadline_ns = clock::now_ns() + bound_ns;
+        let complete = hold && self.hold();
+        let deadline_ns = clock::now_ns().saturating_add(bound_ns);
         let pid = self.target.process.pid;
         let before = clock::process_cpu(pid);
         // Who holds the GIL, and whether threads came or went meanwhile.
@@ -132,7 +141,11 @@ impl Sampler {
         let mut unclear = 0;
         for thread in 0..self.roster.threads.len() {
             let held = self.is_held(thread);
-            let stack = match self.read_still(thread, held)? {
+            let found = match hold || !self.is_running(thread) {
+                true => self.read_still(thread, held)?,
+                false => self.read_known(thread)?,
+            };
+            let stack = match found {
                 Still::Stack { stack, .. } => stack,
                 Still::Nothing => continue,
                 Still::Unclear => {
@@ -140,9 +153,10 @@ impl Sampler {
                     continue;
                 }
             };
-            self.accept(thread, stack);
-            let Some(sample) = self.samples.last().copied() else { continue };
-            let copied = self.look_native(thread);
+            let (active, gil) = (self.is_running(thread), self.holds_gil(thread));
+            let sample = Sampled { thread, stack, active, gil, weight: 0 };
+            self.show(sample);
+            let copied = if hold { self.look_native(thread) } else { None };
             let (frames, calls) = (Vec::new(), Vec::new());
             let mut one = Seen { sample, frames, calls, held, merged: None, copied };
             for (frame, call) in self.capture.frames().iter().zip(self.capture.calls()) {
@@ -155,7 +169,7 @@ impl Sampler {
             one.held |= !one.sample.active;
             seen.push(one);
         }
-        let copied = self.look_at_strangers();
+        let copied = if hold { self.look_at_strangers() } else { Vec::new() };
         // The GIL may have changed hands where nothing is held: only one holder is shown.
         for one in &mut seen {
             let now = self.samples.iter().find(|sample| sample.thread == one.sample.thread);
@@ -172,8 +186,28 @@ impl Sampler {
         let found = look(scene);
         // What runs now may not have been accounted for yet.
         still &= before.is_some() && before == clock::process_cpu(pid);
-        still = still && self.running().is_empty();
+        still = hold && still && self.running().is_empty();
         Ok(Look { found, seen, strangers: Vec::new(), copied, unclear, still })
+    }
+
+    /// Reads a thread that may be running, and believes only what has been seen before.
+    fn read_known(&mut self, thread: usize) -> Result<Still, ReadError> {
+        for _ in 0..ATTEMPTS {
+            self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
+            self.capture.read(&self.target, &self.roster, &mut self.codes)?;
+            let captured =
+                self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
+            match captured {
+                Captured::Empty | Captured::Gone => return Ok(Still::Nothing),
+                Captured::Stack { frame } if self.capture.is_whole() => {
+                    if let Some(stack) = self.trie.known(self.capture.calls()) {
+                        return Ok(Still::Stack { frame, stack });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Still::Unclear)
     }
 
     /// All threads that compute and are not held, as of the last time they were asked.

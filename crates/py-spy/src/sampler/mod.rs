@@ -406,19 +406,23 @@ impl Sampler {
         if self.options.gil_only && !gil {
             return;
         }
-        if gil {
-            // It may have changed hands since others were read: only one holder is shown.
-            for i in 0..self.samples.len() {
-                self.samples[i].gil &= self.holds_gil(self.samples[i].thread);
-            }
-        }
-        self.roster.threads[thread].last = Some(stack);
         let active = self.is_running(thread);
         let weight = match (self.options.cpu, active || self.options.idle || !self.watch) {
             (true, _) => self.roster.threads[thread].activity.weigh(),
             (false, counts) => u64::from(counts),
         };
-        self.samples.push(Sampled { thread, stack, active, gil, weight });
+        self.show(Sampled { thread, stack, active, gil, weight });
+    }
+
+    fn show(&mut self, sampled: Sampled) {
+        if sampled.gil {
+            // It may have changed hands since others were read: only one holder is shown.
+            for i in 0..self.samples.len() {
+                self.samples[i].gil &= self.holds_gil(self.samples[i].thread);
+            }
+        }
+        self.roster.threads[sampled.thread].last = Some(sampled.stack);
+        self.samples.push(sampled);
     }
 
     /// Whether to show what waits as well, with no weight where the options do not ask for it.

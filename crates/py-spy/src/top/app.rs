@@ -2,12 +2,12 @@
 
 use super::cursor::Cursor;
 use super::keys::{Action, HELP, action};
-use super::model::Model;
+use super::model::{Model, ThreadKey};
 use super::prompt::{Answer, Prompt, Question};
 use super::relations::Relations;
 use super::table::{Column, Grouping, Key};
 use super::threads::ThreadRow;
-use profile::{FrameId, Recording, ThreadIx};
+use profile::{FrameId, Recording};
 use ratatui::crossterm::event::{Event, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub enum View {
     /// The threads.
     Threads,
     /// The frames of a thread.
-    Stack(ThreadIx),
+    Stack(ThreadKey),
 }
 
 /// What the run loop has to do.
@@ -146,8 +146,8 @@ impl App {
     pub fn set_threads(&mut self, recording: &Recording, threads: Vec<ThreadRow>) {
         if self.view == View::Threads {
             let selected = self.cursor.selected.and_then(|at| self.threads.get(at));
-            if let Some(selected) = selected.map(|row| row.thread) {
-                self.cursor.moved(threads.iter().position(|row| row.thread == selected));
+            if let Some(selected) = selected.map(|row| row.key) {
+                self.cursor.moved(threads.iter().position(|row| row.key == selected));
             }
         }
         self.threads = threads;
@@ -157,8 +157,8 @@ impl App {
     }
 
     /// Takes the frames of a thread's last stack. One that has ended keeps its last ones.
-    fn unwind(&mut self, recording: &Recording, thread: ThreadIx) {
-        if let Some(row) = self.threads.iter().find(|row| row.thread == thread) {
+    fn unwind(&mut self, recording: &Recording, thread: ThreadKey) {
+        if let Some(row) = self.threads.iter().find(|row| row.key == thread) {
             self.stack = recording.stack_frames(row.stack).collect();
         }
     }
@@ -337,7 +337,7 @@ impl App {
             },
             View::Threads => {
                 let row = self.threads.get(self.cursor.selected.unwrap_or(0));
-                if let Some(thread) = row.map(|row| row.thread) {
+                if let Some(thread) = row.map(|row| row.key) {
                     self.go(View::Stack(thread));
                     self.unwind(recording, thread);
                 }

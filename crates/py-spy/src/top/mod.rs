@@ -67,7 +67,8 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
             pause_bound_ns: 10_000_000,
         },
         rate: args.rate,
-        keep: Keep::ALL,
+        // What may be saved later, in whatever format.
+        keep: if on_screen { Keep::ALL } else { Keep::default() },
         filter,
     };
     let mut fleet = match Fleet::new(plan) {

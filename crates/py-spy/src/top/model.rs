@@ -6,11 +6,14 @@
 use super::history::History;
 use super::table::{Grouping, Table};
 use crate::fleet::Observed;
-use profile::{ProcessIx, Recording, StackId, ThreadIx, WeightUnit};
+use profile::{ProcessIx, Recording, StackId, WeightUnit};
 use rustc_hash::FxHashMap;
 
 /// A stack of a process: what samples are counted by.
 pub type Place = (ProcessIx, StackId);
+
+/// A thread: its process and its id.
+pub type ThreadKey = (ProcessIx, u64);
 
 /// What was seen of one thread in a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,8 +41,8 @@ pub struct Window {
     pub cpu_ns: u64,
     /// Weights in the recording's unit.
     weights: FxHashMap<Place, u64>,
-    /// What was seen of each thread.
-    pub threads: FxHashMap<ThreadIx, ThreadWindow>,
+    /// What was seen of each thread, by its id.
+    pub threads: FxHashMap<ThreadKey, ThreadWindow>,
 }
 
 impl Window {
@@ -145,7 +148,7 @@ impl Model {
         for seen in observed {
             open.active += u64::from(seen.active);
             open.gil += u64::from(seen.gil);
-            let thread = open.threads.entry(seen.thread).or_default();
+            let thread = open.threads.entry((seen.process, seen.tid)).or_default();
             thread.active += u64::from(seen.active);
             thread.gil += u64::from(seen.gil);
             thread.stack = seen.stack;

@@ -142,7 +142,7 @@ fn idle_threads_count_for_nothing_but_are_known() {
     assert_eq!(rows(&sample, Column::Own), [row("f (app.py)", [500, 500, 500, 500])]);
     let window = &sample.model.shown().window;
     assert_eq!((window.gil_share(), window.active_share(), window.cpu_share()), (0.5, 0.5, 0.25));
-    let thread = window.threads[&sample.threads[1]];
+    let thread = window.threads[&(sample.processes[0], 71)];
     assert_eq!((thread.active, thread.gil, thread.stack), (0, 0, wait));
 }
 

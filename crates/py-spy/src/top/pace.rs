@@ -11,6 +11,11 @@ use std::time::Duration;
 /// The longest sleep at a time: the target may end meanwhile.
 const SLICE_NS: u64 = 100_000_000;
 
+/// When the time line, which some formats need, takes more memory than this, or there were more
+/// threads than this, only counts are kept: `top` may run for weeks.
+const MAX_TIMELINE: u64 = 64 << 20;
+const MAX_THREADS: usize = 50_000;
+
 /// What there is to do beside sampling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
@@ -103,7 +108,11 @@ impl Pace {
         goes_on
     }
 
-    fn close(&mut self, fleet: &Fleet, model: &mut Model, now: u64) -> bool {
+    fn close(&mut self, fleet: &mut Fleet, model: &mut Model, now: u64) -> bool {
+        let recording = &mut fleet.recording;
+        if recording.timeline_bytes() > MAX_TIMELINE || recording.threads().len() > MAX_THREADS {
+            recording.keep_counts_only();
+        }
         let elapsed_ns = now - self.window_ns;
         self.window_ns = now;
         model.close_window(&fleet.recording, elapsed_ns, self.cpu.used_ns(fleet))

@@ -5,7 +5,7 @@ use super::input::{Input, Inputs};
 use super::model::Model;
 use super::pace::{Pace, Turn};
 use super::terminal::Screen;
-use super::threads::{self, ThreadRow};
+use super::threads::Watch;
 use super::view::{self, Facts};
 use crate::cli::TopArgs;
 use crate::error::Error;
@@ -19,9 +19,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::NamedTempFile;
-
-/// The time line, which some formats need, is given up when it takes more memory than this.
-const MAX_TIMELINE: u64 = 64 << 20;
 
 /// So much of what a program wrote is shown at the end.
 const MAX_SHOWN: u64 = 64 << 10;
@@ -84,7 +81,11 @@ pub fn run(
     let mut app = App::new(model, args.sort);
     app.save_name = default_name(&args.subject, FormatKind::default()).display().to_string();
     let colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let mut show = Show { args, fleet, pace: Some(pace), app, colors };
+    let held = fleet.members().iter().find(|member| member.sampler.cannot_pause());
+    app.message = held.map(|member| {
+        format!("Process {} is held by another tracer: it is read without pausing it", member.pid())
+    });
+    let mut show = Show { args, fleet, pace: Some(pace), app, colors, watch: Watch::default() };
     let left = show.run(&mut screen, inputs, &mut launched);
     drop(screen);
     let left = left?;
@@ -119,6 +120,7 @@ struct Show<'a> {
     pace: Option<Pace>,
     app: App,
     colors: bool,
+    watch: Watch,
 }
 
 impl Show<'_> {
@@ -151,10 +153,6 @@ impl Show<'_> {
     }
 
     fn window(&mut self) {
-        let recording = &mut self.fleet.recording;
-        if recording.timeline_bytes() > MAX_TIMELINE {
-            recording.forget_timeline();
-        }
         if !self.app.model.is_paused() {
             self.app.refresh(&self.fleet.recording);
             self.look_at_threads();
@@ -164,7 +162,7 @@ impl Show<'_> {
     fn look_at_threads(&mut self) {
         self.fleet.watch_waiting(self.app.wants_threads());
         if self.app.wants_threads() {
-            let rows: Vec<ThreadRow> = threads::list(&self.fleet, self.app.model.shown());
+            let rows = self.watch.list(&mut self.fleet, self.app.model.shown());
             self.app.set_threads(&self.fleet.recording, rows);
         }
     }

@@ -64,8 +64,9 @@ impl Sample {
 
     pub fn seen(&self, thread: usize, stack: StackId) -> Observed {
         let thread = self.threads[thread];
-        let process = self.recording.thread(thread).process;
-        Observed { process, thread, stack, active: true, gil: true, weight: 1 }
+        let about = self.recording.thread(thread);
+        let (process, tid) = (about.process, about.tid);
+        Observed { process, thread, tid, stack, active: true, gil: true, weight: 1 }
     }
 
     /// Closes a window of so many milliseconds.

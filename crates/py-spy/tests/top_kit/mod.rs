@@ -59,6 +59,9 @@ impl Terminal {
                 None => session.env_remove(name),
             };
         }
+        if let Some(folder) = command.get_current_dir() {
+            session.current_dir(folder);
+        }
         if !command.get_envs().any(|(name, _)| name == "TERM") {
             session.env("TERM", "xterm-256color");
         }

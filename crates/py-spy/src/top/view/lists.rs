@@ -1,10 +1,11 @@
 //! The list in the middle of the screen.
 
 use super::super::app::{App, RelationLine};
+use super::super::model::ThreadKey;
 use super::super::table::{Column, Key, Level, Table, Times};
 use super::text::{after, first, percent, put, put_ends, seconds, share, shorten};
 use super::{Facts, line};
-use profile::{Recording, ThreadIx, printable};
+use profile::{Recording, printable};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
@@ -152,7 +153,7 @@ impl ThreadColumns {
         let gil = if width >= 60 { 8 } else { 0 };
         let pid = if processes > 1 && width >= 60 { 9 } else { 0 };
         let rest = width.saturating_sub(20 + gil + pid);
-        let state = if width >= 60 { (rest / 3).clamp(8, 48) } else { 0 };
+        let state = if width >= 60 { (rest * 2 / 5).clamp(8, 60) } else { 0 };
         ThreadColumns { gil, pid, name: (rest / 4).clamp(8, 26), state }
     }
 }
@@ -162,7 +163,7 @@ pub fn threads(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &Fa
     frame.buffer_mut().set_style(title, facts.title());
     let columns = ThreadColumns::new(list.width, facts.processes);
     let numbers = [(7, "%Active"), (columns.gil, "%GIL"), (columns.pid, "PID"), (9, "TID")];
-    let texts = [(columns.name, "Thread"), (columns.state, "State")];
+    let texts = [(columns.name, "Thread"), (columns.state, "Waits for")];
     let mut at = 0;
     for (width, name) in numbers.into_iter().filter(|(width, _)| *width > 0) {
         let width = usize::from(width);
@@ -181,7 +182,7 @@ pub fn threads(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &Fa
             (7, share(row.active)),
             (columns.gil, share(row.gil)),
             (columns.pid, row.pid.to_string()),
-            (9, tid(row.tid)),
+            (9, tid(row.key.1)),
         ];
         let mut at = 0;
         for (width, number) in numbers.into_iter().filter(|(width, _)| *width > 0) {
@@ -192,7 +193,11 @@ pub fn threads(frame: &mut Frame, title: Rect, list: Rect, app: &App, facts: &Fa
         put_ends(frame, first(after(area, at + 2), columns.name), &name, style);
         at += columns.name + 2;
         if columns.state > 0 {
-            let state = printable(&row.state);
+            let state = match &row.waits_for {
+                Some(text) => printable(text),
+                None if row.state.is_empty() => "".into(),
+                None => format!("({})", row.state).into(),
+            };
             put(frame, first(after(area, at + 2), columns.state), &state, style);
             at += columns.state + 2;
         }
@@ -223,15 +228,17 @@ pub fn stack(
     list: Rect,
     app: &App,
     facts: &Facts,
-    thread: ThreadIx,
+    thread: ThreadKey,
 ) {
     frame.buffer_mut().set_style(title, facts.title());
-    let about = facts.recording.thread(thread);
-    let name = about.name.as_deref().unwrap_or("");
-    let state = app.threads.iter().find(|row| row.thread == thread);
-    let state = state.map_or("ended", |row| row.state.as_str());
-    let heading =
-        format!("Thread {} \"{}\": {}", tid(about.tid), printable(name), printable(state));
+    let row = app.threads.iter().find(|row| row.key == thread);
+    let name = row.and_then(|row| row.name.as_deref()).unwrap_or("");
+    let waits_for = row.and_then(|row| row.waits_for.as_ref());
+    let state = match waits_for {
+        Some(text) => format!("waits for {}", printable(text)),
+        None => row.map_or("not seen of late", |row| row.state).to_owned(),
+    };
+    let heading = format!("Thread {} \"{}\": {state}", tid(thread.1), printable(name));
     put(frame, title, &heading, facts.title());
     for (line_at, index) in (0..list.height).zip(app.cursor.offset..) {
         let Some(at) = app.stack.get(index) else { break };

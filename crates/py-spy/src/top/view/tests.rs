@@ -18,13 +18,13 @@ fn app() -> (profile::Recording, App) {
     sample.model.close_window(&sample.recording, 1_000_000_000, 730_000_000);
     let stack = sample.stack(&["main:1", "f:10"]);
     let row = |at: usize, name: &str, active: f64| ThreadRow {
-        thread: sample.threads[at],
+        key: (sample.processes[0], 70 + at as u64),
         pid: 70,
-        tid: 70 + at as u64,
         name: Some(name.to_owned()),
         active,
         gil: active,
-        state: "waits\u{7}".to_owned(),
+        state: "waits",
+        waits_for: (at == 1).then(|| "recv on socket\u{7}".to_owned()),
         stack,
     };
     let rows = vec![row(0, "MainThread", 1.0), row(1, "ThreadPoolExecutor-12_34", 0.0)];

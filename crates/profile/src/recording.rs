@@ -34,12 +34,19 @@ pub struct Recording {
     /// The thread that stands for all threads of a process, where threads are not kept.
     merged_threads: Vec<Option<ThreadIx>>,
     timeline: Option<timeline::Builder>,
-    /// The threads that got another name, in the order of that, and how many more were forgotten.
-    renamed: Vec<ThreadIx>,
+    /// What got another name, in the order of that, and how many more were forgotten.
+    renamed: Vec<Renamed>,
     renamed_forgotten: usize,
     /// Samples were forgotten: see [`Recording::forget_samples`].
     partial: bool,
     end_ns: u64,
+}
+
+/// What got another name after it was added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Renamed {
+    Process(ProcessIx),
+    Thread(ThreadIx),
 }
 
 impl Recording {
@@ -98,7 +105,11 @@ impl Recording {
 
     /// Gives a process the command line that it turned out to have, for all of its samples.
     pub fn rename_process(&mut self, process: ProcessIx, cmdline: String) {
-        self.processes[process.index()].cmdline = cmdline;
+        let known = &mut self.processes[process.index()].cmdline;
+        if *known != cmdline {
+            *known = cmdline;
+            self.renamed.push(Renamed::Process(process));
+        }
     }
 
     /// Adds a thread. Where threads are not kept ([`Keep::threads`]), all threads of a process get
@@ -123,7 +134,7 @@ impl Recording {
         let known = &mut self.threads[thread.index()].name;
         if (self.keep.threads || self.keep.timeline) && *known != name {
             *known = name;
-            self.renamed.push(thread);
+            self.renamed.push(Renamed::Thread(thread));
         }
     }
 
@@ -281,12 +292,12 @@ impl Recording {
         self.timeline.as_ref()
     }
 
-    /// The threads that got another name after `skip` others.
-    pub(crate) fn renamed(&self, skip: usize) -> &[ThreadIx] {
+    /// What got another name after `skip` others.
+    pub(crate) fn renamed(&self, skip: usize) -> &[Renamed] {
         self.renamed.get(skip.saturating_sub(self.renamed_forgotten)..).unwrap_or_default()
     }
 
-    /// How often threads got another name.
+    /// How often something got another name.
     pub(crate) fn renames(&self) -> usize {
         self.renamed_forgotten + self.renamed.len()
     }

@@ -88,6 +88,36 @@ fn nothing_is_lost_by_how_it_was_recorded() {
     assert!(with(&threads, &full) > 0, "{full}: {threads:?}");
 }
 
+/// The first samples are from before threads have names, and are in the file by then.
+#[test]
+fn names_that_come_late_are_for_all_samples() {
+    let folder = Folder::new();
+    let (saved, direct) = (folder.file("run.pyspy"), folder.file("direct.txt"));
+    let program = "import time
+def spin(seconds):
+    end = time.time() + seconds
+    while time.time() < end:
+        pass
+spin(0.5)
+import threading
+thread = threading.Thread(target=spin, args=(0.5,), name='late')
+thread.start()
+thread.join()
+";
+    let python = modern().path.to_str().unwrap();
+    let args = ["record", "-t", "-r", "500", "-o", &saved, "-o", &direct, "--", python, "-c"];
+    run_py_spy([&args[..], &[program]].concat()).ok();
+    let converted = run_py_spy(["convert", "-t", "-f", "raw", &saved, "-o", "-"]).ok().stdout;
+    assert_eq!(converted, folder.read("direct.txt"));
+    let stacks = folded(&converted);
+    for name in [": MainThread", ": late"] {
+        assert!(stacks.iter().any(|(frames, _)| frames[0].ends_with(name)), "{name}: {stacks:?}");
+    }
+    for (frames, _) in &stacks {
+        assert!(frames[0].starts_with("thread (") && frames[0].contains("): "), "{frames:?}");
+    }
+}
+
 /// Through pipes, in and out, while it is recorded; and into its own format.
 #[test]
 fn through_pipes() {

@@ -34,6 +34,7 @@ mod kind {
     pub(super) const FRAMES: u8 = b'F';
     pub(super) const STACKS: u8 = b'K';
     pub(super) const PROCESSES: u8 = b'P';
+    pub(super) const PROCESS_NAMES: u8 = b'R';
     pub(super) const THREADS: u8 = b'T';
     pub(super) const THREAD_NAMES: u8 = b'N';
     pub(super) const TIMELINE: u8 = b'L';

@@ -188,6 +188,7 @@ impl Reader {
             kind::FRAMES => bytes.entries(|entries| self.frame(Bytes(entries.bytes()?))),
             kind::STACKS => bytes.entries(|entries| self.stack(entries)),
             kind::PROCESSES => bytes.entries(|entries| self.process(Bytes(entries.bytes()?))),
+            kind::PROCESS_NAMES => bytes.entries(|entries| self.process_name(entries)),
             kind::THREADS => bytes.entries(|entries| self.thread(Bytes(entries.bytes()?))),
             kind::THREAD_NAMES => bytes.entries(|entries| self.thread_name(entries)),
             kind::TIMELINE => self.timeline(payload),
@@ -264,6 +265,13 @@ impl Reader {
         let parent = entry.optional_index(self.recording.processes().len())?.map(ProcessIx);
         let cmdline = Bytes(entry.bytes()?).rest_as_text()?.to_owned();
         self.recording.add_process(Process { pid, parent, cmdline });
+        Ok(())
+    }
+
+    fn process_name(&mut self, entries: &mut Bytes<'_>) -> Result<(), Damage> {
+        let process = ProcessIx(entries.index(self.recording.processes().len())?);
+        let cmdline = Bytes(entries.bytes()?).rest_as_text()?.to_owned();
+        self.recording.rename_process(process, cmdline);
         Ok(())
     }
 

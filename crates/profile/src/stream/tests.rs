@@ -36,6 +36,10 @@ fn eventful(ticks: u64, mut each: impl FnMut(u64, &mut Recording)) -> Recording 
             let thread = threads[random.below(threads.len() as u64) as usize];
             recording.rename_thread(thread, Some(format!("now {tick}")));
         }
+        if tick % 19 == 7 {
+            let process = processes[random.below(processes.len() as u64) as usize];
+            recording.rename_process(process, format!("title {tick}"));
+        }
         if tick == 40 {
             recording.meta_mut().python_version = "3.14.1".to_string();
         }
@@ -278,7 +282,7 @@ fn made_up_chunks_do_no_harm() {
         let mut bytes = valid[..if round % 2 == 0 { tables } else { 12 }].to_vec();
         for _ in 0..1 + random.below(4) {
             let start = bytes.len();
-            bytes.push(b"MSFKPTNLLLQEx"[random.below(13) as usize]);
+            bytes.push(b"MSFKPRTNLLLQEx"[random.below(14) as usize]);
             let length = random.below(60);
             bytes.extend((length as u32).to_le_bytes());
             let small = random.below(2) == 0;

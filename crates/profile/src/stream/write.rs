@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{FRAME_KINDS, MAGIC, VERSION, counters, field, kind};
+use crate::recording::Renamed;
 use crate::{
     FrameId, Meta, ProcessIx, Quality, Recording, StackId, StringId, ThreadIx, WeightUnit,
 };
@@ -112,6 +113,7 @@ impl StreamWriter {
     }
 
     fn write_tables(&mut self, recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
+        self.write_names(recording, out)?;
         // The empty string is known.
         for index in self.strings.max(1)..recording.string_count() {
             let text = recording.string(StringId(index as u32));
@@ -167,19 +169,37 @@ impl StreamWriter {
         self.write_threads(recording, out)
     }
 
-    fn write_threads(&mut self, recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
-        let mut entry = Vec::new();
-        for &ThreadIx(index) in recording.renamed(self.renames) {
-            // Those that are not written yet are with the name that they have now.
-            if (index as usize) < self.threads {
-                put_number(&mut self.payload, index.into());
-                put_name(&mut self.payload, recording.thread(ThreadIx(index)).name.as_deref());
-                self.flush(kind::THREAD_NAMES, PAYLOAD, out)?;
+    /// Writes the new names of what is written already: the rest is with the names that it has now.
+    fn write_names(&mut self, recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
+        let mut last = None;
+        for &renamed in recording.renamed(self.renames) {
+            let (kind, index, written) = match renamed {
+                Renamed::Process(ix) => (kind::PROCESS_NAMES, ix.index(), self.processes),
+                Renamed::Thread(ix) => (kind::THREAD_NAMES, ix.index(), self.threads),
+            };
+            if index >= written {
+                continue;
             }
+            if let Some(last) = last.replace(kind).filter(|&last| last != kind) {
+                self.flush(last, 0, out)?;
+            }
+            put_number(&mut self.payload, index as u64);
+            match renamed {
+                Renamed::Process(ix) => {
+                    put_bytes(&mut self.payload, recording.process(ix).cmdline.as_bytes());
+                }
+                Renamed::Thread(ix) => {
+                    put_name(&mut self.payload, recording.thread(ix).name.as_deref());
+                }
+            }
+            self.flush(kind, PAYLOAD, out)?;
         }
         self.renames = recording.renames();
-        self.flush(kind::THREAD_NAMES, 0, out)?;
+        last.map_or(Ok(()), |kind| self.flush(kind, 0, out))
+    }
 
+    fn write_threads(&mut self, recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
+        let mut entry = Vec::new();
         for index in self.threads..recording.threads().len() {
             let thread = recording.thread(ThreadIx(index as u32));
             entry.clear();

@@ -304,7 +304,9 @@ impl Sampler {
     fn let_go(&mut self, tid: i32, stopped: u64) {
         if self.pauser.holds(tid) {
             self.pauser.resume();
-            self.counters.paused_ns += clock::now_ns() - stopped;
+            let held_ns = clock::now_ns() - stopped;
+            log::trace!("thread {tid}: held for {} us", held_ns / 1000);
+            self.counters.paused_ns += held_ns;
         }
     }
 

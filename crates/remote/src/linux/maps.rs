@@ -110,4 +110,16 @@ nonsense
         assert_eq!(modules[1].mappings.len(), 3);
         assert!(modules[1].deleted);
     }
+    #[test]
+    fn a_page_right_before_a_library_is_none_of_its_own() {
+        let maps = "\
+7f0652f10000-7f0652f11000 r-xp 0000d000 fe:00 5 /usr/lib/libffi.so.8.5.0
+7f0652f11000-7f0652f12000 rw-p 00000000 00:00 0 
+7f0652f12000-7f0652f14000 r--p 00000000 fe:00 5 /usr/lib/libffi.so.8.5.0
+7f0652f14000-7f0652f21000 r-xp 00002000 fe:00 5 /usr/lib/libffi.so.8.5.0
+";
+        let modules = modules(&parse(maps), Path::new("/nonexistent"));
+        let starts: Vec<_> = modules.iter().map(Module::start).collect();
+        assert_eq!(starts, [0x7f0652f10000, 0x7f0652f12000]);
+    }
 }

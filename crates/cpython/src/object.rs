@@ -41,8 +41,6 @@ pub mod flags {
     pub const INT_SUBCLASS: u64 = 1 << 23;
     /// A subclass of int, or of Python 2's long (2.6 and later).
     pub const LONG_SUBCLASS: u64 = 1 << 24;
-    /// A subclass of bytes, or of Python 2's str (2.6 and later).
-    pub const BYTES_SUBCLASS: u64 = 1 << 27;
     /// A subclass of str, or of Python 2's unicode (2.6 and later).
     pub const UNICODE_SUBCLASS: u64 = 1 << 28;
     /// A subclass of dict (2.6 and later).

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 const MAX_MODULES: usize = 1 << 14;
 const MAX_NAMES: usize = 1 << 14;
 
-/// Types of the module `types` that are called otherwise (Lib/types.py), and those whose
-/// C module is not in their name.
+/// Types of the modules `types` and `_collections_abc` that are called otherwise (Lib/types.py,
+/// Lib/_collections_abc.py), and those whose C module is not in their name.
 const OTHERWISE: &[(&str, &str)] = &[
     ("types.AsyncGeneratorType", "async_generator"),
     ("types.BuiltinFunctionType", "builtin_function_or_method"),
@@ -43,6 +43,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("types.SimpleNamespace", "types.SimpleNamespace"),
     ("types.TracebackType", "traceback"),
     ("types.WrapperDescriptorType", "wrapper_descriptor"),
+    ("_collections_abc.framelocalsproxy", "FrameLocalsProxy"),
     ("_collections.OrderedDict", "collections.OrderedDict"),
     ("_collections.defaultdict", "collections.defaultdict"),
     ("_collections.deque", "collections.deque"),
@@ -123,18 +124,23 @@ impl Finder<'_> {
             }
             found.len() < MAX_MODULES
         });
-        // Whatever another module calls them, builtins come first; then what each C module
-        // calls its own.
-        let rank = |name: &str| match name {
+        // Whatever another module calls them, builtins come first.
+        found.sort_by_key(|(name, _)| match name.as_str() {
             "builtins" | "__builtin__" => 0,
-            "types" => 1,
+            "types" | "_types" | "_collections_abc" => 1,
             name if name.starts_with('_') => 2,
             _ => 3,
-        };
-        found.sort_by_key(|(name, _)| rank(name));
+        });
         for (name, module) in found {
             self.module(names, &name, module);
         }
+    }
+
+    /// Whether a module is written in Python: what it calls a type is not its `tp_name`.
+    fn is_python(&self, dict: u64) -> bool {
+        let file = self.objects.dict_get(dict, "__file__").ok().flatten();
+        let file = file.and_then(|file| self.objects.text(file, 4096).ok());
+        file.is_some_and(|file| !file.contains(".so"))
     }
 
     /// The types among the names of a module.
@@ -145,30 +151,48 @@ impl Finder<'_> {
         if builtins {
             self.object(names, module, "module");
         }
+        let public = if name == "_types" { "types" } else { name };
+        let other = self.is_python(dict) || public == "types";
         let mut left = MAX_NAMES;
         let _ = objects.for_each_item(dict, &mut |key, value| {
             left -= 1;
             let Ok(key) = objects.text(key, 256) else { return left > 0 };
             if objects.is_a(value, flags::TYPE_SUBCLASS, &["type"]) == Ok(true) {
-                let alias = matches!(key.as_str(), "IOError" | "EnvironmentError");
-                let full = format!("{name}.{key}");
+                let alias = match objects.layout.version.major {
+                    2 => key == "bytes",
+                    _ => matches!(key.as_str(), "IOError" | "EnvironmentError"),
+                };
+                let full = format!("{public}.{key}");
+                // `iter("")` is of another type than other strings' from 3.11 on
+                // (Objects/unicodeobject.c).
+                let ascii = objects.layout.version.at_least(3, 11) && key == "str_iterator";
                 let known = OTHERWISE.iter().find(|(full_name, _)| *full_name == full);
                 match known {
                     Some((_, real)) => self.type_(names, value, real),
-                    None if name == "types" => {}
+                    None if name == "_collections_abc" => {
+                        // `dict_keys` and such; what has a capital is an alias.
+                        if ascii {
+                            self.type_(names, value, "str_ascii_iterator");
+                        } else if key.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                            self.type_(names, value, &key);
+                        }
+                    }
+                    None if other => {}
                     None if !builtins => self.type_(names, value, &full),
-                    None if alias && objects.layout.version.major > 2 => {}
+                    None if alias => {}
                     None => self.type_(names, value, &key),
+                }
+                if builtins {
+                    self.descriptors(names, value, &key);
                 }
             } else if builtins {
                 match key.as_str() {
                     "len" => self.object(names, value, "builtin_function_or_method"),
                     "Ellipsis" => self.object(names, value, "ellipsis"),
+                    "None" => self.object(names, value, "NoneType"),
                     "NotImplemented" => self.object(names, value, "NotImplementedType"),
                     _ => {}
                 }
-            } else if matches!(key.as_str(), "__spec__" | "__package__" | "__cached__") {
-                self.none(names, value);
             }
             left > 0
         });
@@ -181,17 +205,23 @@ impl Finder<'_> {
         }
     }
 
-    /// Modules have a `__spec__` that is None, or an object of a class, or a string: only
-    /// None's type is written in C and has instances without anything in them.
-    fn none(&self, names: &mut Names, object: u64) {
-        let layout = &self.objects.layout.object;
-        let Ok(type_) = self.objects.type_of(object) else { return };
-        let size = self.objects.field(type_, layout.tp_basicsize);
-        let head = 2 * u64::from(self.objects.layout.arch.pointer);
-        let other = flags::UNICODE_SUBCLASS | flags::BYTES_SUBCLASS | flags::HEAPTYPE;
-        let plain = self.objects.type_flags(type_).is_ok_and(|flags| flags & other == 0);
-        if plain && size.is_ok_and(|size| size <= 2 * head) {
-            self.type_(names, type_, "NoneType");
+    /// The types of some things that builtin types have.
+    fn descriptors(&self, names: &mut Names, type_: u64, name: &str) {
+        const KNOWN: &[(&str, &str, &str)] = &[
+            ("object", "__repr__", "wrapper_descriptor"),
+            ("str", "upper", "method_descriptor"),
+            ("dict", "fromkeys", "classmethod_descriptor"),
+            ("type", "__dict__", "getset_descriptor"),
+            ("type", "__base__", "member_descriptor"),
+        ];
+        // Static types' dictionaries are elsewhere from 3.12 on.
+        let Ok(dict) = self.objects.field(type_, self.objects.layout.values.types.dict) else {
+            return;
+        };
+        for (_, key, of) in KNOWN.iter().filter(|(known, ..)| *known == name && dict != 0) {
+            if let Ok(Some(value)) = self.objects.dict_get(dict, key) {
+                self.object(names, value, of);
+            }
         }
     }
 
@@ -219,8 +249,11 @@ impl Memory for TypeNames<'_> {
             return result;
         }
         let Some((start, name)) = self.names.range(..=address).next_back() else { return result };
-        let Some(rest) = name.get((address - start) as usize..).filter(|rest| !rest.is_empty())
-        else {
+        let skip = (address - start) as usize;
+        // A text is read in pieces that end with pages. Another that begins inside of a
+        // name is not known: a linker joins texts that end alike.
+        let piece = buffer.len() <= 256 && (skip == 0 || address.is_multiple_of(4096));
+        let Some(rest) = name.get(skip..).filter(|rest| piece && !rest.is_empty()) else {
             return result;
         };
         // Who reads a text asks for more than it has, and stops at the NUL.

@@ -272,7 +272,7 @@ impl Reader<'_> {
                     .get(&state.interpreter)
                     .and_then(|names| names.get(&state.pthread_id))
                     .cloned(),
-                active: thread.is_some_and(|thread| thread.system_call.is_none()),
+                active: thread.is_some_and(|thread| self.system_call(thread).is_none()),
                 gil: holders.contains(&state.address),
                 collects: false,
                 waits_for: None,
@@ -293,7 +293,7 @@ impl Reader<'_> {
                 pthread_id: thread.thread_pointer.unwrap_or(0),
                 tid: Some(thread.tid),
                 name: None,
-                active: is_crashed || thread.system_call.is_none(),
+                active: is_crashed || self.system_call(thread).is_none(),
                 gil: false,
                 collects: false,
                 waits_for: None,
@@ -323,6 +323,19 @@ impl Reader<'_> {
         (threads, deadlocks, collecting)
     }
 
+    /// The system call that a thread waited in. One that sends a signal waits for nothing, as in
+    /// `abort()`.
+    fn system_call(&self, thread: &CoreThread) -> Option<i64> {
+        let number = i64::try_from(thread.system_call?).ok()?;
+        // kill, tkill, tgkill: arch/x86/entry/syscalls/syscall_64.tbl and
+        // include/uapi/asm-generic/unistd.h of Linux.
+        let sends = match self.core.machine {
+            Machine::X86_64 => [62, 200, 234],
+            Machine::Aarch64 => [129, 130, 131],
+        };
+        (!sends.contains(&number)).then_some(number)
+    }
+
     /// What each thread waited for.
     fn waits<'b>(
         &self,
@@ -341,7 +354,7 @@ impl Reader<'_> {
             Machine::Aarch64 => Abi::Aarch64,
         };
         let blocked = |thread: &CoreThread| {
-            let number = i64::try_from(thread.system_call?).ok()?;
+            let number = self.system_call(thread)?;
             Some(Blocked::new(abi, memory.arch(), number, thread.system_call_arguments()?))
         };
         let looked = |(index, state): (usize, &ThreadState)| {
@@ -350,7 +363,7 @@ impl Reader<'_> {
                 state: *state,
                 frames: frames.get(index).map_or(&[], Vec::as_slice),
                 codes: codes(index),
-                active: thread.is_none_or(|thread| thread.system_call.is_none()),
+                active: thread.is_none_or(|thread| self.system_call(thread).is_none()),
                 gil: holders.contains(&state.address),
                 run_state: None,
                 blocked: thread.and_then(blocked),

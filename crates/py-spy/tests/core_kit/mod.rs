@@ -4,7 +4,8 @@
 use crate::support::{Dump, Interpreter, Run, Target, TrueThread, py_spy, run, target, tool};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A core file in a folder of its own, which goes with it.
@@ -16,8 +17,11 @@ pub struct CoreFile {
 }
 
 /// Whether the kernel writes core files into a process's working directory, as a setting
-/// of the machine says that tests leave alone.
+/// of the machine says that tests leave alone; `PYSPY_TEST_CORES=gdb` does without it.
 pub fn kernel_writes_plain_files() -> bool {
+    if std::env::var("PYSPY_TEST_CORES").is_ok_and(|by| by == "gdb") {
+        return false;
+    }
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     let plain = !pattern.starts_with(['|', '/']) && !pattern.trim().is_empty();
     if !plain {
@@ -69,10 +73,10 @@ pub fn stand_still(target: &mut Target) -> Vec<TrueThread> {
 fn wait_reading(target: &Target) {
     let number = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
     let path = format!("/proc/{}/syscall", target.pid());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !std::fs::read_to_string(&path).unwrap().starts_with(number) {
-        assert!(std::time::Instant::now() < deadline, "{} does not read", target.label);
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        assert!(Instant::now() < deadline, "{} does not read", target.label);
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -87,6 +91,49 @@ pub fn abort(mut target: Target, folder: TempDir) -> CoreFile {
     let status = target.wait();
     let path = written(&folder);
     assert!(path.is_some(), "{}: {status}, and no core file", target.label);
+    CoreFile { path: path.unwrap(), folder, whole: true }
+}
+
+/// Tells the target to crash, and returns the core file that the kernel writes; where it
+/// does not write plain files, gdb's.
+#[track_caller]
+pub fn crash(mut target: Target, folder: TempDir) -> CoreFile {
+    let path = folder.path().join("core.gdb");
+    if !kernel_writes_plain_files() {
+        let there = folder.path().join("attached");
+        let mut gdb = Command::new(tool("gdb"))
+            .args(["-nx", "-batch", "-ex"])
+            .arg(format!("shell touch {}", there.display()))
+            .args(["-ex", "continue", "-ex"])
+            .arg(format!("generate-core-file {}", path.display()))
+            .args(["-ex", "kill", "-p", &target.pid().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !there.exists() {
+            assert!(gdb.try_wait().unwrap().is_none(), "gdb ended");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        target.send("go");
+        assert!(gdb.wait().unwrap().success());
+        return CoreFile { path, folder, whole: true };
+    }
+    target.send("go");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while target.is_alive() {
+        assert!(Instant::now() < deadline, "{} lives on", target.label);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let status = target.wait();
+    let path = written(&folder);
+    assert!(
+        path.is_some(),
+        "{}: {status}, and no core file; stderr: {}",
+        target.label,
+        target.stderr()
+    );
     CoreFile { path: path.unwrap(), folder, whole: true }
 }
 

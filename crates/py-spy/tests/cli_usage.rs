@@ -155,7 +155,7 @@ fn wrong_usage_is_refused() {
         (&["record", "-p", pid, "-o"], "--output"),
         (&["record", "-p", pid, "-F", "--nolineno"], "--nolineno"),
         (&["record", "-p", pid, "-n", "--nonblocking"], "--nonblocking"),
-        (&["record", "-p", pid, "-n"], "not supported yet"),
+        (&["top", "-p", pid, "-n", "--nonblocking"], "--nonblocking"),
         (&["record", "-p", pid, "--include", "("], "regular expression"),
         (&["record", "--name", "no such program"], "no such program"),
         (&["record", "-p", pid, "--blocking", "--nonblocking"], "--nonblocking"),

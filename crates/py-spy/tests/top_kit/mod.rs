@@ -52,7 +52,9 @@ impl Terminal {
         resize(&master, rows, columns);
         // The program gets a session whose terminal this is.
         let mut session = Command::new("setsid");
-        session.arg("--ctty").arg("--").arg(command.get_program()).args(command.get_args());
+        // Where the tests run in the background, Control-C is ignored by all that they start.
+        session.args(["--ctty", "--", "env", "--default-signal=INT,QUIT"]);
+        session.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => session.env(name, value),

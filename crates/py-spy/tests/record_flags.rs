@@ -28,7 +28,7 @@ fn lines_are_shown_as_asked() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "record_split.py", &[]);
         let defined = first_lines("record_split.py");
-        let three = ["sixty", "thirty", "ten"];
+        let named = ["sixty", "thirty", "ten", "work"];
         let lines = |args: &[&str]| -> Vec<HashSet<u32>> {
             let mut all = vec!["-d", "0.5", "-r", "300"];
             all.extend(args);
@@ -37,13 +37,13 @@ fn lines_are_shown_as_asked() {
                 let frames = found.iter().flat_map(|(frames, _)| frames).map(|frame| parts(frame));
                 frames.filter(|(found, ..)| *found == name).map(|(.., line)| line).collect()
             };
-            three.map(of).into()
+            named.map(of).into()
         };
         let by_line = lines(&[]);
         let by_function = lines(&["-F"]);
         assert_eq!(lines(&["--function"]), by_function);
         let without = lines(&["--nolineno"]);
-        for (at, name) in three.iter().enumerate() {
+        for (at, name) in named.iter().enumerate() {
             let first = defined.iter().find(|(defined, _)| defined == name).unwrap().1;
             let inside = |line: &u32| (first + 1..first + 8).contains(line);
             assert!(
@@ -53,10 +53,8 @@ fn lines_are_shown_as_asked() {
             assert_eq!(by_function[at], HashSet::from([first]), "{name}");
             assert_eq!(without[at], HashSet::from([0]), "{name}");
         }
-        assert!(
-            by_line.iter().any(|lines| lines.len() > 1),
-            "they have several lines: {by_line:?}"
-        );
+        // Nearly all the time is in the loop of the last, which has two lines.
+        assert!(by_line[3].len() > 1, "they have several lines: {by_line:?}");
     });
 }
 

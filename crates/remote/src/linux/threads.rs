@@ -138,8 +138,10 @@ impl Thread {
     }
 
     /// Whether the thread computes now; `None` when it has ended. One system call once
-    /// open: the file `syscall` reads `running` exactly for what is runnable, and is
-    /// cheaper than `stat`. Where the kernel has no such file, `stat` answers.
+    /// open: the file `syscall` reads `running` for what is runnable, and is cheaper than
+    /// `stat`. Where it names no system call, `stat` is asked: it may be a thread that was
+    /// woken, as from a pause, and has not reached its processor yet (`TASK_WAKING`, which
+    /// `syscall` takes for a wait). Where the kernel has no such file, `stat` answers too.
     pub fn is_running(&mut self) -> Option<bool> {
         if self.syscall.is_none() {
             self.syscall = File::open(self.dir.join("syscall")).ok();
@@ -147,7 +149,9 @@ impl Thread {
         let mut text = [0; 160];
         if let Some(file) = &self.syscall {
             match file.read_at(&mut text, 0) {
-                Ok(got) if got > 0 => return Some(text.starts_with(b"running")),
+                Ok(got) if got > 0 && !text.starts_with(b"-1 ") => {
+                    return Some(text.starts_with(b"running"));
+                }
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return None,
                 _ => {}
             }

@@ -92,3 +92,44 @@ fn waiting_threads_show_their_native_stack() {
         assert_in_order(&names, &["outer", "by_call", "kit_call", "kit_inner", "inner", "wait"]);
     });
 }
+
+/// Threads without Python are there with --native-all, and are nothing that -i or --thread
+/// would not know.
+#[test]
+fn threads_without_python_are_shown_with_all_functions() {
+    let library = library(&["-g"]);
+    for_each([one_per_version()[0], newest()], |interpreter| {
+        let args = [library.to_str().unwrap()];
+        let target = Target::start(interpreter, "native_strangers.py", &args);
+        let tid = |name: &str| target.ready[name].as_u64().unwrap();
+        let record = |more: &[&str]| {
+            let args = ["-t", "-d", "0.7", "-r", "100", "-F"];
+            record_raw(target.pid(), &[&args, more].concat())
+        };
+        let of = |found: &Folded, tid: u64| -> u64 {
+            let root = format!("thread ({tid})");
+            let stacks = found.iter().filter(|(frames, _)| frames[0].starts_with(&root));
+            stacks.map(|(_, count)| count).sum()
+        };
+        let (busy, waiting) = (tid("busy"), tid("waiting"));
+        let seen = |args: &[&str], wanted: &[u64]| {
+            until("samples of each thread", || {
+                let found = record(args);
+                wanted.iter().all(|tid| of(&found, *tid) > 0).then_some(found)
+            })
+        };
+        let computing = seen(&["--native-all"], &[busy]);
+        assert_eq!(of(&computing, busy), with(&computing, "kit_hot"), "{computing:?}");
+        assert_eq!(of(&computing, waiting), 0, "{computing:?}");
+        let all = seen(&["--native-all", "-i"], &[busy, waiting]);
+        assert_eq!(of(&all, busy), with(&all, "kit_hot"), "{all:?}");
+        assert!(with(&all, "sleep") >= of(&all, waiting), "{all:?}");
+        let thread = waiting.to_string();
+        let chosen = seen(&["--native-all", "-i", "--thread", &thread], &[waiting]);
+        assert_eq!(of(&chosen, waiting), total(&chosen), "{chosen:?}");
+        for args in [&["--native", "-i"][..], &["--native-all", "-i", "-g"]] {
+            let without = record(args);
+            assert_eq!(of(&without, busy) + of(&without, waiting), 0, "{without:?}");
+        }
+    });
+}

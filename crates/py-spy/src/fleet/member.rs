@@ -75,7 +75,7 @@ impl Member {
         }
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
-            let entry = &self.sampler.roster.threads[sampled.thread];
+            let entry = self.sampler.thread(sampled.thread);
             if !filter.wants_thread(entry) {
                 recording.quality.filtered += u64::from(sampled.weight > 0);
                 continue;
@@ -100,7 +100,7 @@ impl Member {
     }
 
     fn thread(&mut self, recording: &mut Recording, index: usize) -> ThreadIx {
-        let entry = &self.sampler.roster.threads[index];
+        let entry = self.sampler.thread(index);
         let key = match recording.keep().threads {
             true => (entry.state.address, entry.tid.unwrap_or(0)),
             false => (0, 0),

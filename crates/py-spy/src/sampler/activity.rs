@@ -89,7 +89,8 @@ impl ThreadActivity {
         weight
     }
 
-    fn ask(&mut self) {
+    /// Asks whether it computes now.
+    pub fn ask(&mut self) {
         let answer = self.os.as_mut().map(os::Thread::is_running);
         self.ended = answer == Some(None);
         self.running = answer == Some(Some(true));

@@ -20,6 +20,7 @@ mod newcomers;
 mod predict;
 mod recall;
 mod roster;
+mod strangers;
 mod trie;
 
 pub use codes::{CodeId, Codes};
@@ -40,6 +41,7 @@ use newcomers::Newcomer;
 use recall::Recall;
 use remote::os::{Pauser, clock, pause};
 use remote::{Memory, ReadError};
+use strangers::Strangers;
 use trie::Trie;
 
 /// A thread that computes in short bursts, between samples, is sampled where it waits
@@ -80,7 +82,7 @@ pub struct Options {
 /// One thread's stack at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampled {
-    /// Index into [`Roster::threads`].
+    /// Which of the threads: for [`Sampler::thread`].
     pub thread: usize,
     /// Its stack.
     pub stack: NodeId,
@@ -144,6 +146,7 @@ pub struct Sampler {
     recall: Recall,
     capture: Capture,
     natives: Option<Natives>,
+    strangers: Strangers,
     pauser: Pauser,
     /// Another tracer holds the process, or pausing is forbidden.
     cannot_pause: bool,
@@ -175,6 +178,7 @@ impl Sampler {
             recall: Recall::default(),
             capture: Capture::default(),
             natives: options.native.and_then(|choice| Natives::new(&target, choice)),
+            strangers: Strangers::default(),
             pauser: Pauser::new(),
             cannot_pause: options.policy == Policy::NonBlocking
                 || target.process.tracer().is_some(),
@@ -197,6 +201,20 @@ impl Sampler {
     /// The stacks of the last sample.
     pub fn samples(&self) -> &[Sampled] {
         &self.samples
+    }
+
+    /// A thread of the last sample.
+    pub fn thread(&self, index: usize) -> &Entry {
+        let python = self.roster.threads.len();
+        match index.checked_sub(python).and_then(|at| self.strangers.get(at)) {
+            Some(stranger) => stranger,
+            None => &self.roster.threads[index],
+        }
+    }
+
+    /// All threads that may be sampled.
+    pub fn threads(&self) -> impl Iterator<Item = &Entry> {
+        self.roster.threads.iter().chain(self.strangers.iter())
     }
 
     /// The steps of a stack, innermost first, without the interpreter's own.
@@ -247,6 +265,7 @@ impl Sampler {
             self.sample_chosen()
         };
         let result = result.and_then(|()| self.finish_natives());
+        self.sample_strangers();
         // The stacks come first: threads may not live long.
         self.renamed |= self.roster.find_names(&self.target);
         result?;
@@ -407,11 +426,17 @@ impl Sampler {
             return;
         }
         let active = self.is_running(thread);
-        let weight = match (self.options.cpu, active || self.options.idle || !self.watch) {
-            (true, _) => self.roster.threads[thread].activity.weigh(),
-            (false, counts) => u64::from(counts),
+        let weight = if self.options.cpu {
+            self.roster.threads[thread].activity.weigh()
+        } else {
+            self.counts(active)
         };
         self.show(Sampled { thread, stack, active, gil, weight });
+    }
+
+    /// The weight of a sample by whether its thread is active.
+    fn counts(&self, active: bool) -> u64 {
+        u64::from(active || self.options.idle || !self.watch)
     }
 
     fn show(&mut self, sampled: Sampled) {

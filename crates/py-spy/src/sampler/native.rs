@@ -283,25 +283,30 @@ impl Sampler {
     }
 
     fn hold_and_read(&mut self, thread: usize, tid: i32) -> Result<(), ReadError> {
-        let spent = clock::now_ns() - self.started_ns;
-        let affordable = self.counters.paused_ns <= HOLD_START_NS + spent / HOLD_SHARE;
-        if self.cannot_pause || !affordable {
-            return self.without_natives(thread);
-        }
-        if self.pauser.pause(tid, self.options.pause_bound_ns.max(STOP_NS)).is_err() {
-            self.counters.pause_failed += 1;
-            return self.without_natives(thread);
-        }
-        let stopped = clock::now_ns();
-        self.counters.paused += 1;
+        let Some(stopped) = self.hold_one(tid) else { return self.without_natives(thread) };
         let registers = self.held_registers(tid);
         let result = self.read_held(thread, tid, registers, Hold::Own(stopped));
         self.let_go(tid, stopped);
         result
     }
 
+    /// Holds a thread if there is time for it, and returns since when.
+    pub(super) fn hold_one(&mut self, tid: i32) -> Option<u64> {
+        let spent = clock::now_ns() - self.started_ns;
+        let affordable = self.counters.paused_ns <= HOLD_START_NS + spent / HOLD_SHARE;
+        if self.cannot_pause || !affordable {
+            return None;
+        }
+        if self.pauser.pause(tid, self.options.pause_bound_ns.max(STOP_NS)).is_err() {
+            self.counters.pause_failed += 1;
+            return None;
+        }
+        self.counters.paused += 1;
+        Some(clock::now_ns())
+    }
+
     /// Lets go of a thread that was held since `stopped`, unless that was done already.
-    fn let_go(&mut self, tid: i32, stopped: u64) {
+    pub(super) fn let_go(&mut self, tid: i32, stopped: u64) {
         if self.pauser.holds(tid) {
             self.pauser.resume();
             let held_ns = clock::now_ns() - stopped;

@@ -61,7 +61,7 @@ impl Sampler {
     }
 
     /// The registers and the native stack of a thread that is held, or waits there.
-    fn copy_native(&mut self, tid: i32, standing: Option<Standing>) -> Pending {
+    pub(super) fn copy_native(&mut self, tid: i32, standing: Option<Standing>) -> Pending {
         let mut pending = Pending { tid, ..Pending::default() };
         pending.registers = match self.pauser.registers(tid) {
             Some(words) => Registers::from_kernel(MACHINE, &words),
@@ -135,25 +135,34 @@ impl Sampler {
         copied
     }
 
-    fn standing(&self, tid: i32) -> Option<Standing> {
+    pub(super) fn standing(&self, tid: i32) -> Option<Standing> {
         os::Thread::new(self.target.process.proc_dir(), tid).standing()
+    }
+
+    /// Unwinds what was copied of a thread that runs no Python; the thread is held once more
+    /// if its registers are needed. Says whether all of its functions are there.
+    pub(super) fn merge_stranger(&mut self, pending: &Pending) -> bool {
+        let tid = pending.tid;
+        let Some(natives) = &mut self.natives else { return false };
+        let (whole, stop) = natives.merge(&self.target, pending);
+        let fragile = |standing: Standing| standing.call.is_some_and(is_fragile);
+        if whole
+            || !matches!(stop, Some(Stop::Register(_)))
+            || self.cannot_pause
+            || self.standing(tid).is_some_and(fragile)
+            || self.pauser.pause(tid, self.options.pause_bound_ns).is_err()
+        {
+            return whole;
+        }
+        let newer = self.copy_native(tid, None);
+        self.pauser.resume();
+        self.natives.as_mut().is_some_and(|natives| natives.merge(&self.target, &newer).0)
     }
 
     /// What was copied of a thread that runs no Python.
     pub(super) fn stranger(&mut self, (pending, active): (Pending, bool)) -> Option<Stranger> {
         let tid = pending.tid;
-        let (whole, stop) = self.natives.as_mut()?.merge(&self.target, &pending);
-        let fragile = |standing: Standing| standing.call.is_some_and(is_fragile);
-        if !whole
-            && matches!(stop, Some(Stop::Register(_)))
-            && !self.cannot_pause
-            && !self.standing(tid).is_some_and(fragile)
-            && self.pauser.pause(tid, self.options.pause_bound_ns).is_ok()
-        {
-            let newer = self.copy_native(tid, None);
-            self.pauser.resume();
-            self.natives.as_mut()?.merge(&self.target, &newer);
-        }
+        self.merge_stranger(&pending);
         let native = |step: &Step| match step {
             Step::Native(function) => Some(*function),
             Step::Python(_) => None,

@@ -30,7 +30,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(state: ThreadState) -> Entry {
+    pub(super) fn new(state: ThreadState) -> Entry {
         Entry {
             state,
             tid: None,

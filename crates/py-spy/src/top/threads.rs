@@ -53,7 +53,7 @@ impl Watch {
         let window = &shown.window;
         let mut rows = Vec::new();
         for member in fleet.members() {
-            for entry in &member.sampler.roster.threads {
+            for entry in member.sampler.threads() {
                 let key = (member.process, thread_id(entry));
                 let Some(seen) = window.threads.get(&key) else { continue };
                 let (state, may_wait) = state(member, entry.tid);

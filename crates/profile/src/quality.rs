@@ -40,6 +40,9 @@ pub struct Quality {
     pub errors: u64,
     /// Stacks with native frames where these and the Python frames did not fit together.
     pub unmerged: u64,
+    /// Of these, those whose thread was not held: it had no processor to stop on, or had been held
+    /// for too large a part of the time.
+    pub unheld: u64,
 }
 
 impl fmt::Display for Quality {

@@ -4,78 +4,49 @@ mod native_kit;
 mod record_kit;
 mod support;
 
-use native_kit::{assert_in_order, library};
+use native_kit::*;
+use record_kit::native::*;
 use record_kit::*;
+use std::sync::Mutex;
 use support::*;
 
-/// Whether a name is one of those that are looked for.
-type IsName = fn(&str) -> bool;
+const KINDS: [&str; 4] = ["by_spin", "by_zlib", "by_json", "by_re"];
 
-/// One of each version whose symbols are there.
-fn with_symbols() -> Vec<&'static Interpreter> {
-    let mut found: Vec<&Interpreter> = Vec::new();
-    for one in interpreters().iter().filter(|one| !one.is("stripped")) {
-        let key = |of: &Interpreter| (of.version.0, of.version.1, of.free_threaded());
-        if found.last().is_none_or(|last| key(last) != key(one)) {
-            found.push(one);
+/// On each interpreter of `all` what is in it, or in all libraries, is named; and nearly all
+/// samples are merged.
+fn check(all: Vec<&'static Interpreter>, kinds: &[(&[&str], IsName)]) {
+    let library = library(&["-g"]);
+    let merged = Mutex::new(Vec::new());
+    for_each(all, |interpreter| {
+        let target = Target::start(interpreter, "native_busy.py", &[library.to_str().unwrap()]);
+        let found = record_merged(&target, &KINDS);
+        for (order, wanted) in kinds {
+            let whole = [&["<module>", "repeat"], *order].concat();
+            found.assert_below(&whole, *wanted);
         }
-    }
-    found
+        merged.lock().unwrap().push(found);
+    });
+    assert_merged(&merged.into_inner().unwrap());
 }
 
-/// The names in each stack in which `function` is, outermost first, with its count.
-fn below(folded: &Folded, function: &str) -> Vec<(Vec<String>, u64)> {
-    let names = |frames: &[String]| -> Vec<String> {
-        frames.iter().map(|frame| frame.split(" (").next().unwrap_or_default().to_owned()).collect()
-    };
-    let all = folded.iter().map(|(frames, count)| (names(frames), *count));
-    all.filter(|(names, _)| names.iter().any(|name| name == function)).collect()
-}
-
-fn count(stacks: &[(Vec<String>, u64)], wanted: impl Fn(&str) -> bool) -> u64 {
-    let has = |names: &[String]| names.iter().any(|name| wanted(name));
-    stacks.iter().filter(|(names, _)| has(names)).map(|(_, count)| count).sum()
-}
-
-/// On a busy machine threads may not get a processor to stop on, and are not merged then.
-#[track_caller]
-fn record_merged(target: &Target) -> Folded {
-    let mut told = String::new();
-    for _ in 0..8 {
-        let args = ["--native", "-d", "1.2", "-r", "200"];
-        let (found, now) = record_told(target.pid(), &args);
-        let (all, unmerged) = (total(&found), counted(&now, "unmerged").unwrap_or(0));
-        if all > 20 && unmerged * 10 <= all {
-            return found;
-        }
-        told += &now;
-    }
-    panic!("too many are unmerged each time: {told}");
-}
+const OF_LIBRARIES: [(&[&str], IsName); 2] = [
+    (&["by_spin", "kit_spin"], |name| name == "kit_hot"),
+    (&["by_zlib"], |name| name.contains("deflate") || name.contains("compress")),
+];
 
 #[test]
 fn busy_c_code_is_named_below_the_function_that_calls_it() {
-    let library = library(&["-g"]);
-    for_each(with_symbols(), |interpreter| {
-        let target = Target::start(interpreter, "native_busy.py", &[library.to_str().unwrap()]);
-        let found = record_merged(&target);
-        let spin = below(&found, "by_spin");
-        for (names, _) in spin.iter().filter(|(names, _)| names.iter().any(|n| n == "kit_hot")) {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            assert_in_order(&names, &["<module>", "repeat", "by_spin", "kit_spin", "kit_hot"]);
-        }
-        let kinds: [(&str, IsName); 4] = [
-            ("by_spin", |name| name == "kit_hot"),
-            ("by_zlib", |name| name.contains("deflate") || name.contains("compress")),
-            ("by_json", |name| name.starts_with("encoder_")),
-            ("by_re", |name| name.contains("sre_") || name.contains("pattern_")),
-        ];
-        for (function, wanted) in kinds {
-            let stacks = below(&found, function);
-            let (of, named) = (count(&stacks, |_| true), count(&stacks, wanted));
-            assert!(of > 0 && named * 2 > of, "{function}: {named} of {of}: {stacks:?}");
-        }
-    });
+    let own: [(&[&str], IsName); 2] = [
+        (&["by_json"], |name| name.starts_with("encoder_")),
+        (&["by_re"], |name| name.contains("sre_") || name.contains("pattern_")),
+    ];
+    check(with_symbols(), &[OF_LIBRARIES, own].concat());
+}
+
+/// The libraries' functions are; the interpreter's own have no names.
+#[test]
+fn busy_c_code_is_named_on_interpreters_without_symbols() {
+    check(without_symbols(), &OF_LIBRARIES);
 }
 
 /// Threads that wait are shown with what they wait in, and are not disturbed.

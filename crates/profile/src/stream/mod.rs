@@ -53,7 +53,7 @@ mod field {
 }
 
 /// The counters of the quality chunk, in their order there. New ones go to the end.
-fn counters(quality: &mut crate::Quality) -> [&mut u64; 14] {
+fn counters(quality: &mut crate::Quality) -> [&mut u64; 15] {
     let crate::Quality {
         samples,
         ticks,
@@ -69,6 +69,7 @@ fn counters(quality: &mut crate::Quality) -> [&mut u64; 14] {
         filtered,
         errors,
         unmerged,
+        unheld,
     } = quality;
     [
         samples,
@@ -85,6 +86,7 @@ fn counters(quality: &mut crate::Quality) -> [&mut u64; 14] {
         filtered,
         errors,
         unmerged,
+        unheld,
     ]
 }
 

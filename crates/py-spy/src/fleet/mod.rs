@@ -295,6 +295,7 @@ impl Fleet {
         quality.paused_ns = counters.paused_ns;
         quality.pause_failed = counters.pause_failed;
         quality.unmerged = counters.unmerged;
+        quality.unheld = counters.unheld;
     }
 
     /// Takes the scout's news.
@@ -421,8 +422,9 @@ impl Fleet {
                  all, {share:.2} % of the time; {} pauses failed. filtered: stacks left out \
                  because of --include, --exclude or --thread. unmerged: stacks whose \
                  native and Python frames did not fit together, shown with those that are \
-                 certain",
-                quality.pause_failed
+                 certain; {} of them because their thread got no processor to stop on, or had \
+                 been held for too large a part of the time",
+                quality.pause_failed, quality.unheld
             ));
         }
         lines

@@ -114,6 +114,8 @@ pub struct Counters {
     /// Stacks whose native and Python frames did not fit together, or without the native
     /// ones.
     pub unmerged: u64,
+    /// Of these, those of threads that could not be held, or not any longer.
+    pub unheld: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -126,6 +128,7 @@ impl std::ops::AddAssign for Counters {
         self.paused_ns += other.paused_ns;
         self.pause_failed += other.pause_failed;
         self.unmerged += other.unmerged;
+        self.unheld += other.unheld;
     }
 }
 

@@ -283,7 +283,10 @@ impl Sampler {
     }
 
     fn hold_and_read(&mut self, thread: usize, tid: i32) -> Result<(), ReadError> {
-        let Some(stopped) = self.hold_one(tid) else { return self.without_natives(thread) };
+        let Some(stopped) = self.hold_one(tid) else {
+            self.counters.unheld += 1;
+            return self.without_natives(thread);
+        };
         let registers = self.held_registers(tid);
         let result = self.read_held(thread, tid, registers, Hold::Own(stopped));
         self.let_go(tid, stopped);

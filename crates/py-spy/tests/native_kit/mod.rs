@@ -1,7 +1,9 @@
 //! Shared by the tests of `--native`: C code made for them, and stacks that show it.
 #![allow(dead_code)] // each test file uses a part
 
-use crate::support::{Dump, Frame, Interpreter, Target, Thread, dump_json, run, tool};
+use crate::support::{
+    Dump, Frame, Interpreter, Target, Thread, dump_json, interpreters, run, tool,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -55,6 +57,27 @@ pub fn module(interpreter: &Interpreter) -> Option<PathBuf> {
         compile(path, &["-g", "-DKIT_MODULE", &include]);
     });
     path.parent().map(Path::to_owned)
+}
+
+/// One of each version whose symbols are there.
+pub fn with_symbols() -> Vec<&'static Interpreter> {
+    first_of_versions(|one| !one.is("stripped"))
+}
+
+/// One of each version without symbols.
+pub fn without_symbols() -> Vec<&'static Interpreter> {
+    first_of_versions(|one| one.is("stripped"))
+}
+
+fn first_of_versions(wanted: impl Fn(&&Interpreter) -> bool) -> Vec<&'static Interpreter> {
+    let mut found: Vec<&Interpreter> = Vec::new();
+    for one in interpreters().iter().filter(wanted) {
+        let key = |of: &Interpreter| (of.version.0, of.version.1, of.free_threaded());
+        if found.last().is_none_or(|last| key(last) != key(one)) {
+            found.push(one);
+        }
+    }
+    found
 }
 
 /// The names of a thread's frames, outermost first.

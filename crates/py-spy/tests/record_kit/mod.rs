@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 pub mod cost;
+pub mod native;
 
 use crate::support::{
     self, Interpreter, Run, Target, cache, interpreter, need, project, py_spy, tool,

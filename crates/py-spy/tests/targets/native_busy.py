@@ -1,4 +1,5 @@
-"""Computes in C code, of four kinds one after the other. argv: the library of the tests."""
+"""Computes in C code, of several kinds one after the other. argv: the library of the tests, and the kinds if not the
+first four, with commas."""
 import ctypes
 import json
 import re
@@ -28,6 +29,21 @@ def by_re():
     re.findall(r"(?:a|b|ab)+c", WORDS)
 
 
+def by_svd():
+    numpy.linalg.svd(MATRIX)
+
+
+def by_sort():
+    numpy.sort(MATRIX, axis=None)
+
+
+KINDS = [globals()["by_" + kind] for kind in (sys.argv[2:] or ["spin,zlib,json,re"])[0].split(",")]
+if by_sort in KINDS:
+    import numpy
+
+    MATRIX = numpy.random.default_rng(1).random((300, 300))
+
+
 def repeat(function):
     end = time.time() + 0.06
     while time.time() < end:
@@ -37,5 +53,5 @@ def repeat(function):
 print("READY")
 sys.stdout.flush()
 while True:
-    for one in (by_spin, by_zlib, by_json, by_re):
+    for one in KINDS:
         repeat(one)

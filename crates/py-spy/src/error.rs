@@ -67,6 +67,13 @@ impl Error {
         }
     }
 
+    /// Tells a person. Paths and names in it may be the target's: they are escaped.
+    pub fn print(&self) {
+        for (i, line) in self.to_string().lines().enumerate() {
+            eprintln!("{}{}", if i == 0 { "Error: " } else { "" }, profile::printable(line));
+        }
+    }
+
     /// The status that the program ends with: 2 for a wrong command line, 1 otherwise.
     pub fn status(&self) -> u8 {
         match self {

@@ -23,10 +23,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            // Paths and names in it may be the target's.
-            for (i, line) in error.to_string().lines().enumerate() {
-                eprintln!("{}{}", if i == 0 { "Error: " } else { "" }, profile::printable(line));
-            }
+            error.print();
             ExitCode::from(error.status())
         }
     }

@@ -219,6 +219,33 @@ fn not_a_python_process() {
     );
 }
 
+/// Each of several failures is told, in order, and names of the targets' choosing are escaped.
+#[test]
+fn several_processes_that_are_no_python() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("sl\u{1b}[31meep");
+    copy_program(&tool("sleep"), &program);
+    let mut children: Vec<_> =
+        (0..3).map(|_| Command::new(&program).arg("1000").spawn().unwrap()).collect();
+    let pids: Vec<String> = children.iter().map(|child| child.id().to_string()).collect();
+    let run = run_py_spy(
+        ["dump".to_owned()]
+            .into_iter()
+            .chain(pids.iter().flat_map(|pid| ["-p".to_owned(), pid.clone()])),
+    );
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!((run.code(), run.stdout.as_str()), (Some(1), ""), "{run:?}");
+    let told = run.stderr.lines().filter(|line| line.starts_with("Error: "));
+    let order: Vec<&str> =
+        told.filter_map(|line| line.strip_prefix("Error: process ")?.split(' ').next()).collect();
+    assert_eq!(order, pids, "{run:?}");
+    assert!(!run.stderr.contains('\u{1b}'), "{run:?}");
+    assert_eq!(run.stderr.matches(r"/sl\x1b[31meep: ").count(), 3, "{run:?}");
+}
+
 /// It ends while we look: an error, never a panic.
 #[test]
 fn a_process_that_ends_meanwhile() {

@@ -39,13 +39,11 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         other => other.map_err(|error| Error::System("cannot write to stdout", error))?,
     }
-    // With several processes the others are shown before the first failure is told.
-    let mut failures = failures.into_iter();
-    let Some(first) = failures.next() else { return Ok(0) };
-    for other in failures {
-        eprintln!("Error: {other}");
-    }
-    Err(first)
+    // With several processes all failures are told, behind what was read of the others.
+    let mut failures = failures;
+    let Some(last) = failures.pop() else { return Ok(0) };
+    failures.iter().for_each(Error::print);
+    Err(last)
 }
 
 fn print(snapshots: &[Snapshot], args: &DumpArgs) -> std::io::Result<()> {

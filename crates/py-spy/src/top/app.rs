@@ -266,7 +266,7 @@ impl App {
                 self.regroup(recording, Grouping { by_process: !now.by_process, ..now });
             }
             Action::Reset => {
-                self.model.reset();
+                self.model.reset(recording);
                 self.refresh(recording);
                 self.message = Some("The numbers begin anew".into());
             }

@@ -6,8 +6,9 @@
 use super::history::History;
 use super::table::{Grouping, Table};
 use crate::fleet::Observed;
-use profile::{ProcessIx, Recording, StackId, WeightUnit};
+use profile::{ProcessIx, Quality, Recording, StackId, WeightUnit};
 use rustc_hash::FxHashMap;
+use std::fmt;
 
 /// A stack of a process: what samples are counted by.
 pub type Place = (ProcessIx, StackId);
@@ -81,6 +82,37 @@ impl Window {
     }
 }
 
+/// What has not been sampled as it should.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    missed: u64,
+    dropped: u64,
+    errors: u64,
+}
+
+impl Losses {
+    fn of(quality: &Quality) -> Losses {
+        Losses { missed: quality.missed, dropped: quality.dropped, errors: quality.errors }
+    }
+
+    fn since(self, before: Losses) -> Losses {
+        Losses {
+            missed: self.missed - before.missed,
+            dropped: self.dropped - before.dropped,
+            errors: self.errors - before.errors,
+        }
+    }
+}
+
+impl fmt::Display for Losses {
+    /// To be read behind a number of samples; nothing if nothing was lost.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [(self.missed, "missed"), (self.dropped, "dropped"), (self.errors, "errors")];
+        let mut some = counts.into_iter().filter(|(count, _)| *count > 0);
+        some.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+    }
+}
+
 /// All that a view is drawn from.
 #[derive(Debug, Clone, Default)]
 pub struct Shown {
@@ -94,6 +126,8 @@ pub struct Shown {
     pub elapsed_ns: u64,
     /// Sampling instants in it.
     pub ticks: u64,
+    /// What has been lost in it.
+    pub lost: Losses,
     /// GIL and CPU use over time.
     pub history: History,
     /// The rows.
@@ -129,6 +163,8 @@ pub struct Model {
     /// The window that is being filled.
     open: Window,
     live: Shown,
+    /// What had been lost before the numbers began.
+    lost_before: Losses,
     /// What the view shows while it is paused.
     frozen: Option<Box<Shown>>,
 }
@@ -168,13 +204,15 @@ impl Model {
             return false;
         }
         self.live.close(recording, std::mem::take(&mut self.open), self.unit);
+        self.live.lost = Losses::of(&recording.quality).since(self.lost_before);
         true
     }
 
     /// Forgets all numbers.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, recording: &Recording) {
         let table = Table::new(self.live.table.grouping());
         self.open = Window::default();
+        self.lost_before = Losses::of(&recording.quality);
         self.live = Shown { table, ..Shown::default() };
         self.frozen = self.frozen.take().map(|_| Box::new(self.live.clone()));
     }

@@ -169,13 +169,20 @@ fn a_held_view_stands_still_while_counting_goes_on() {
 fn a_reset_forgets_everything() {
     let mut sample = Sample::new(Grouping::default());
     sample.run(&["f:10"], 100);
+    sample.recording.quality.missed = 70;
     sample.close(1000);
+    assert_eq!(sample.model.shown().lost.to_string(), ", 70 missed");
     sample.run(&["f:10"], 100);
-    sample.model.reset();
+    sample.recording.quality.missed = 75;
+    sample.model.reset(&sample.recording);
+    assert_eq!(sample.model.shown().lost.to_string(), "");
     assert!(!sample.close(1000), "nothing has been seen since");
     assert_eq!((rows(&sample, Column::Own), sample.model.shown().ticks), (vec![], 0));
     sample.run(&["g:20"], 10);
+    sample.recording.quality.missed = 77;
+    sample.recording.quality.dropped = 1;
     assert!(sample.close(1000));
+    assert_eq!(sample.model.shown().lost.to_string(), ", 2 missed, 1 dropped");
     // The window without an instant is part of it.
     assert_eq!(rows(&sample, Column::Own), [row("g (app.py)", [2000, 2000, 2000, 2000])]);
 }

@@ -4,7 +4,6 @@ use super::input::{Input, Inputs};
 use super::model::Model;
 use super::pace::{Pace, Turn};
 use super::table::Column;
-use super::view::header::losses;
 use super::view::lists::{NUMBERS, number, subject};
 use super::view::text::share;
 use crate::fleet::Fleet;
@@ -68,7 +67,7 @@ fn table(fleet: &Fleet, model: &Model, sort: Column) -> String {
         printable(&meta.command),
         printable(&meta.python_version),
         shown.ticks,
-        losses(&recording.quality),
+        shown.lost,
         share(window.gil_share()),
         share(window.active_share()),
         fleet.members().iter().map(|member| member.sampler.roster.threads.len()).sum::<usize>(),

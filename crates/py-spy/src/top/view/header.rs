@@ -4,7 +4,7 @@ use super::super::app::{App, View};
 use super::super::prompt::Question;
 use super::text::{after, bars, first, put, put_right, share};
 use super::{Facts, line};
-use profile::{Quality, printable};
+use profile::printable;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
@@ -37,8 +37,7 @@ pub fn about(frame: &mut Frame, area: Rect, app: &App, facts: &Facts) {
 
     let mut at = put(frame, two, "Total Samples ", Style::new());
     at += put(frame, after(two, at), &shown.ticks.to_string(), facts.strong());
-    let lost = losses(&facts.recording.quality);
-    put(frame, after(two, at), &lost, facts.faint());
+    put(frame, after(two, at), &shown.lost.to_string(), facts.faint());
 
     let wide = area.width >= 60;
     let digits = |of: f64| if wide { share(of) } else { format!("{:.0}%", of * 100.0) };
@@ -63,14 +62,6 @@ fn short_command(command: &str, room: u16) -> &str {
         Some(at) if Span::raw(command).width() > usize::from(room) => &command[at + 1..],
         _ => command,
     }
-}
-
-/// What has not been sampled as it should.
-pub fn losses(quality: &Quality) -> String {
-    let counts =
-        [(quality.missed, "missed"), (quality.dropped, "dropped"), (quality.errors, "errors")];
-    let some = counts.into_iter().filter(|(count, _)| *count > 0);
-    some.map(|(count, what)| format!(", {count} {what}")).collect()
 }
 
 /// GIL and CPU use over time.

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::fleet::Filter;
 use crate::look::Look;
-use crate::sampler::Policy;
+use crate::sampler::{Options, Policy};
 use crate::top::{Column, Level};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use profile::FormatKind;
@@ -106,33 +106,21 @@ impl Choice {
     }
 }
 
-/// Flags of `record`.
+/// When samples are taken.
 #[derive(Debug, Args)]
-pub struct RecordArgs {
-    /// What is to be sampled.
-    #[command(flatten)]
-    pub subject: Subject,
-
-    /// Where to write, - for stdout; may be given several times
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Vec<PathBuf>,
-
-    /// Output format: flamegraph, raw, speedscope, chrometrace, or pyspy (the recording with all that is in it, for convert) [default: by the file's ending, else flamegraph]
-    #[arg(short, long, value_name = "FORMAT", ignore_case = true)]
-    pub format: Option<FormatKind>,
-
-    /// How long to record, in seconds (fractions allowed), or "unlimited"
+pub struct Timing {
+    /// How long, in seconds (fractions allowed), or "unlimited"
     #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration, allow_negative_numbers = true)]
     pub duration: Limit,
 
     /// Samples a second
     #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
     pub rate: f64,
+}
 
-    /// How it is shown.
-    #[command(flatten)]
-    pub look: Look,
-
+/// What is sampled of the program, and how.
+#[derive(Debug, Args)]
+pub struct Sampling {
     /// Only threads that hold the GIL
     #[arg(short, long)]
     pub gil: bool,
@@ -156,6 +144,49 @@ pub struct RecordArgs {
     /// What of it is to be shown.
     #[command(flatten)]
     pub choice: Choice,
+}
+
+impl Sampling {
+    /// The same for the sampler.
+    pub fn options(&self) -> Options {
+        Options {
+            policy: self.pausing.policy(),
+            idle: self.idle,
+            gil_only: self.gil,
+            cpu: self.cpu,
+            class_names: self.choice.class_names,
+            native: self.native.choice(),
+            pause_bound_ns: 10_000_000,
+        }
+    }
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// What is to be sampled.
+    #[command(flatten)]
+    pub subject: Subject,
+
+    /// Where to write, - for stdout; may be given several times
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Vec<PathBuf>,
+
+    /// Output format: flamegraph, raw, speedscope, chrometrace, or pyspy (the recording with all that is in it, for convert) [default: by the file's ending, else flamegraph]
+    #[arg(short, long, value_name = "FORMAT", ignore_case = true)]
+    pub format: Option<FormatKind>,
+
+    /// When.
+    #[command(flatten)]
+    pub timing: Timing,
+
+    /// How it is shown.
+    #[command(flatten)]
+    pub look: Look,
+
+    /// What is sampled of it, and how.
+    #[command(flatten)]
+    pub sampling: Sampling,
 
     /// More detail about how the samples came about
     #[arg(short, long, action = ArgAction::Count)]
@@ -193,17 +224,13 @@ pub struct TopArgs {
     #[command(flatten)]
     pub subject: Subject,
 
-    /// Samples a second
-    #[arg(short, long, value_name = "RATE", default_value = "100", value_parser = parse_rate, allow_negative_numbers = true)]
-    pub rate: f64,
+    /// When.
+    #[command(flatten)]
+    pub timing: Timing,
 
     /// Seconds between refreshes
     #[arg(long, value_name = "SECONDS", default_value = "1.0", value_parser = parse_delay, allow_negative_numbers = true)]
     pub delay: Duration,
-
-    /// How long to watch, in seconds (fractions allowed), or "unlimited"
-    #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = parse_duration, allow_negative_numbers = true)]
-    pub duration: Limit,
 
     /// The column to sort by; keys 1 to 4
     #[arg(long, value_name = "COLUMN", default_value = "own", ignore_case = true)]
@@ -213,29 +240,9 @@ pub struct TopArgs {
     #[arg(long, value_name = "WHAT", default_value = "function")]
     pub by: Level,
 
-    /// Only threads that hold the GIL
-    #[arg(short, long)]
-    pub gil: bool,
-
-    /// Threads that wait as well
-    #[arg(short, long)]
-    pub idle: bool,
-
-    /// Weigh samples by the CPU time that was really used, instead of counting them
-    #[arg(long, conflicts_with = "idle")]
-    pub cpu: bool,
-
-    /// Native functions.
+    /// What is sampled of it, and how.
     #[command(flatten)]
-    pub native: Native,
-
-    /// How reading is made safe.
-    #[command(flatten)]
-    pub pausing: Pausing,
-
-    /// What of it is to be shown.
-    #[command(flatten)]
-    pub choice: Choice,
+    pub sampling: Sampling,
 
     /// Full paths of source files instead of short ones
     #[arg(long)]

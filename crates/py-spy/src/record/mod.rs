@@ -9,7 +9,6 @@ use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::fleet::{Fleet, Plan};
 use crate::launch::launch;
-use crate::sampler::Options;
 use output::Outputs;
 use profile::{Keep, Style};
 use progress::Progress;
@@ -30,28 +29,19 @@ enum End {
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
 pub fn run(args: &RecordArgs) -> Result<u8, Error> {
-    let filter = args.choice.filter()?;
+    let filter = args.sampling.choice.filter()?;
     let style = args.look.style(args.subject.subprocesses || args.subject.pid.len() > 1);
     let mut outputs = Outputs::prepare(args)?;
     args.look.check(outputs.formats())?;
     let signals =
         Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
     let mut launched = launch(&args.subject, None)?;
-    let options = Options {
-        policy: args.pausing.policy(),
-        idle: args.idle,
-        gil_only: args.gil,
-        cpu: args.cpu,
-        class_names: args.choice.class_names,
-        native: args.native.choice(),
-        pause_bound_ns: 10_000_000,
-    };
     let plan = Plan {
         pids: launched.pids.clone(),
         fresh: launched.program.is_some(),
         follow: args.subject.subprocesses,
-        options,
-        rate: args.rate,
+        options: args.sampling.options(),
+        rate: args.timing.rate,
         keep: Keep::needed_for(outputs.formats(), &style),
         filter,
     };
@@ -69,8 +59,10 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     let mut sinks = Sinks { streams: Streams::open(&mut outputs)?, outputs, style };
     announce(args, &fleet);
     let end = sample(args, &mut fleet, &signals, &mut sinks);
+    // A program that is ending has given up its memory before it can be seen to have ended.
+    let status = if end == End::Exit { launched.ended_status() } else { None };
     match end {
-        End::Exit if fleet.lives() => {
+        End::Exit if status.is_none() && fleet.lives() => {
             say("Stopped sampling because process is no Python program any more")
         }
         End::Exit => say("Stopped sampling because process exited"),
@@ -86,11 +78,11 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     for line in fleet.report(args.verbose > 0) {
         say(&line);
     }
-    Ok(if end == End::Exit { launched.ended_status().unwrap_or(0) } else { 0 })
+    Ok(status.unwrap_or(0))
 }
 
 fn announce(args: &RecordArgs, fleet: &Fleet) {
-    let how_long = match args.duration.0 {
+    let how_long = match args.timing.duration.0 {
         Some(duration) => format!(" for {} seconds", duration.as_secs_f64()),
         None => String::new(),
     };
@@ -101,16 +93,16 @@ fn announce(args: &RecordArgs, fleet: &Fleet) {
     };
     say(&format!(
         "Sampling {what} {} times a second{how_long}. Press Control-C to exit.",
-        args.rate
+        args.timing.rate
     ));
 }
 
 /// Samples until it is time to end.
 fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut Sinks) -> End {
     clock::tighten_timer();
-    let mut schedule = Schedule::new(clock::now_ns(), args.rate);
+    let mut schedule = Schedule::new(clock::now_ns(), args.timing.rate);
     let mut progress = Progress::new();
-    let end_ns = args.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
+    let end_ns = args.timing.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
     loop {
         let Tick { at_ns, missed } = schedule.next(clock::now_ns());
         fleet.recording.quality.missed += missed;

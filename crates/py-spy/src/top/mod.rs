@@ -34,7 +34,6 @@ use crate::cli::TopArgs;
 use crate::error::Error;
 use crate::fleet::{Fleet, Plan};
 use crate::launch::launch;
-use crate::sampler::Options;
 use input::Inputs;
 use model::Model;
 use pace::Pace;
@@ -44,7 +43,7 @@ use terminal::Screen;
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
 pub fn run(args: &TopArgs) -> Result<u8, Error> {
-    let filter = args.choice.filter()?;
+    let filter = args.sampling.choice.filter()?;
     let system = |error| Error::System("top", error);
     let on_screen = Screen::is_possible();
     // On the screen, the terminal is ours alone.
@@ -57,16 +56,8 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
         pids: launched.pids.clone(),
         fresh: launched.program.is_some(),
         follow: args.subject.subprocesses,
-        options: Options {
-            policy: args.pausing.policy(),
-            idle: args.idle,
-            gil_only: args.gil,
-            cpu: args.cpu,
-            class_names: args.choice.class_names,
-            native: args.native.choice(),
-            pause_bound_ns: 10_000_000,
-        },
-        rate: args.rate,
+        options: args.sampling.options(),
+        rate: args.timing.rate,
         // What may be saved later, in whatever format.
         keep: if on_screen { Keep::ALL } else { Keep::default() },
         filter,
@@ -86,7 +77,7 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
     let grouping =
         Grouping { level: args.by, by_process: false, full_filenames: args.full_filenames };
     let mut model = Model::new(fleet.recording.meta().unit, grouping);
-    let mut pace = Pace::new(&fleet, args.rate, args.delay, args.duration.0);
+    let mut pace = Pace::new(&fleet, args.timing.rate, args.delay, args.timing.duration.0);
     if on_screen {
         return screen::run(args, fleet, model, pace, &inputs, launched, output).map_err(system);
     }

@@ -52,43 +52,35 @@ mod field {
     pub(super) const UNIT: u64 = 6;
 }
 
-/// The counters of the quality chunk, in their order there. New ones go to the end.
-fn counters(quality: &mut crate::Quality) -> [&mut u64; 15] {
-    let crate::Quality {
-        samples,
-        ticks,
-        late,
-        missed,
-        dropped,
-        torn,
-        repaired,
-        retried,
-        paused,
-        paused_ns,
-        pause_failed,
-        filtered,
-        errors,
-        unmerged,
-        unheld,
-    } = quality;
-    [
-        samples,
-        ticks,
-        late,
-        missed,
-        dropped,
-        torn,
-        repaired,
-        retried,
-        paused,
-        paused_ns,
-        pause_failed,
-        filtered,
-        errors,
-        unmerged,
-        unheld,
-    ]
+/// Makes `counters` from the names of all of them.
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        /// The counters of the quality chunk, in their order there.
+        fn counters(quality: &mut crate::Quality) -> impl Iterator<Item = &mut u64> {
+            let crate::Quality { $($name),* } = quality;
+            [$($name),*].into_iter()
+        }
+    };
 }
+
+// New ones go to the end.
+counters!(
+    samples,
+    ticks,
+    late,
+    missed,
+    dropped,
+    torn,
+    repaired,
+    retried,
+    paused,
+    paused_ns,
+    pause_failed,
+    filtered,
+    errors,
+    unmerged,
+    unheld,
+);
 
 /// The numbers that stand for kinds of frames.
 const FRAME_KINDS: [crate::FrameKind; 4] = [

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # for those who source this
-APT_PACKAGES="ca-certificates curl gcc libc6-dev make xz-utils gdb strace tmux patchelf binutils procps libffi-dev zlib1g-dev"
+APT_PACKAGES="ca-certificates curl gcc g++ libc6-dev make xz-utils gdb strace tmux patchelf binutils procps libffi-dev zlib1g-dev"
 
 missing_packages() {
     local package

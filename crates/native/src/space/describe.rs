@@ -42,7 +42,7 @@ impl Space {
             }
         } else if interpreter::is_startup(base, &module) {
             Role::Startup
-        } else if cython::is_helper(base) {
+        } else if raw.as_deref().is_some_and(|raw| cython::is_helper(&demangle::plain(raw))) {
             Role::Internal
         } else {
             Role::Plain
@@ -60,22 +60,26 @@ impl Space {
                 (true, Some(raw), _) => Some(raw.as_str()),
                 (_, _, name) => name,
             };
-            if !own && name.is_some_and(|name| cython::is_helper(demangle::base(name))) {
+            if !own && name.is_some_and(|name| cython::is_helper(&demangle::plain(name))) {
                 continue;
             }
+            // In C++ these are mangled as well.
+            let plain = name.map(demangle::plain);
+            let made =
+                plain.as_deref().and_then(|name| cython::function(name, python_module.as_deref()));
             let mut function = Function {
-                name: name.map_or_else(|| format!("{start:#x}"), demangle::plain),
+                name: plain.unwrap_or_else(|| format!("{start:#x}")),
                 file: line.and_then(|line| line.file.clone()).unwrap_or_default(),
                 line: line.map_or(0, |line| line.line),
                 module: module.clone(),
-                cython: false,
+                cython: made.is_some(),
             };
-            let made = name
-                .and_then(|name| cython::function(demangle::base(name), python_module.as_deref()));
             if let Some(name) = made {
-                let place = self.cython.find(&function.file, function.line, &module, &roots);
-                (function.name, function.cython) = (name, true);
-                (function.file, function.line) = place.unwrap_or_default();
+                let of = (module.as_str(), python_module.as_deref());
+                let place = self.cython.find(&function.file, function.line, of, &roots);
+                function.name = place.as_ref().and_then(|p| p.function.clone()).unwrap_or(name);
+                (function.file, function.line) =
+                    place.map(|place| (place.file, place.line)).unwrap_or_default();
             }
             functions.push(self.intern(function));
         }

@@ -76,27 +76,56 @@ struct LineMap {
     files: Vec<String>,
     /// Line in the C file, number of the file, line in it.
     lines: Vec<(u32, u32, u32)>,
+    /// Line in the C file, and the whole name of the function around it; an empty one where a
+    /// function ends.
+    names: Vec<(u32, String)>,
+}
+
+/// What a line of a generated C file came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The `.pyx` file.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// The function's name as tracebacks have it, without the module's. C names lack that of
+    /// generators, and where those of functions around others end.
+    pub function: Option<String>,
 }
 
 impl LineMaps {
-    /// The `.pyx` file and line that line `line` of the generated file `path` came from.
-    /// The file is looked for under `roots`, and beside the module at `module`.
+    /// What line `line` of the generated file `path` came from. The file is looked for under
+    /// `roots`, and beside the module at `module`; `python` is the last part of the module's
+    /// name, where known.
     pub fn find(
         &mut self,
         path: &str,
         line: u32,
-        module: &str,
+        (module, python): (&str, Option<&str>),
         roots: &[PathBuf],
-    ) -> Option<(String, u32)> {
+    ) -> Option<Place> {
         if !self.known.contains_key(path) {
             let map = places(path, module, roots).iter().find_map(|place| read(place));
             self.known.insert(path.to_owned(), map);
         }
         let map = self.known.get(path)?.as_ref()?;
         let next = map.lines.partition_point(|(at, ..)| *at <= line);
-        let (_, file, line) = map.lines.get(next.checked_sub(1)?)?;
-        Some((map.files.get(*file as usize)?.clone(), *line))
+        let (_, file, source_line) = map.lines.get(next.checked_sub(1)?)?;
+        let next = map.names.partition_point(|(at, _)| *at < line);
+        let whole = map.names.get(next).map(|(_, name)| name.as_str());
+        let function = whole.filter(|name| !name.is_empty()).map(|name| within(name, python));
+        let file = map.files.get(*file as usize)?.clone();
+        Some(Place { file, line: *source_line, function })
     }
+}
+
+/// `pkg.mod.Spam.eggs` without the module's name: as a scope of a C name is left out.
+fn within(name: &str, module: Option<&str>) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let (own, scopes) = parts.split_last().unwrap_or((&name, &[]));
+    let last = module.and_then(|module| scopes.iter().position(|scope| *scope == module));
+    let from = (last.unwrap_or(0) + 1).min(scopes.len());
+    [&scopes[from..], &[*own]].concat().join(".")
 }
 
 fn places(path: &str, module: &str, roots: &[PathBuf]) -> Vec<PathBuf> {
@@ -124,10 +153,18 @@ fn read(path: &Path) -> Option<LineMap> {
     (!map.lines.is_empty()).then_some(map)
 }
 
-/// Comments such as `/* "pkg/mod.pyx":12` stand before what was made of that line.
+/// Comments such as `/* "pkg/mod.pyx":12` stand before what was made of that line, and
+/// `__Pyx_AddTraceback("pkg.mod.f", ...` at the end of most functions.
 fn parse(text: &str) -> LineMap {
     let mut map = LineMap::default();
     for (number, line) in text.lines().enumerate() {
+        if line == "}" {
+            map.names.push((number as u32 + 1, String::new()));
+        }
+        let traceback = line.trim_start().strip_prefix("__Pyx_AddTraceback(\"");
+        if let Some((name, _)) = traceback.and_then(|rest| rest.split_once("\",")) {
+            map.names.push((number as u32 + 1, name.to_owned()));
+        }
         let Some(rest) = line.trim_start().strip_prefix("/* \"") else { continue };
         let Some((file, rest)) = rest.split_once("\":") else { continue };
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -173,15 +210,23 @@ mod tests {
     #[test]
     fn comments_tell_lines() {
         let map = parse(
-            "/* Generated */\n  /* \"pkg/mod.pyx\":12\n * def f():\n */\n  x = 1;\n/* \"a.pxd\":3\n y;",
+            "/* Generated */\n  /* \"pkg/mod.pyx\":12\n * def f():\n */\n  x = 1;\n\
+             /* \"a.pxd\":3\n y;\n  __Pyx_AddTraceback(\"pkg.mod.A.f\", 1, 2, 3);\n}\nz;\n}\n",
         );
         assert_eq!(map.files, ["pkg/mod.pyx", "a.pxd"]);
         assert_eq!(map.lines, [(2, 0, 12), (6, 1, 3)]);
         let mut maps = LineMaps::default();
         maps.known.insert("/x/mod.c".into(), Some(map));
-        let mut find = |line| maps.find("/x/mod.c", line, "", &[]);
+        let place = |file: &str, line, function: Option<&str>| {
+            Some(Place { file: file.to_owned(), line, function: function.map(str::to_owned) })
+        };
+        let mut find = |line| maps.find("/x/mod.c", line, ("", Some("mod")), &[]);
         assert_eq!(find(1), None);
-        assert_eq!(find(5), Some(("pkg/mod.pyx".into(), 12)));
-        assert_eq!(find(600), Some(("a.pxd".into(), 3)));
+        assert_eq!(find(5), place("pkg/mod.pyx", 12, Some("A.f")));
+        assert_eq!(find(8), place("a.pxd", 3, Some("A.f")));
+        assert_eq!(find(10), place("a.pxd", 3, None));
+        assert_eq!(find(600), place("a.pxd", 3, None));
+        assert_eq!(within("mod.f", None), "f");
+        assert_eq!(within("f", Some("f")), "f");
     }
 }

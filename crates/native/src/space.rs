@@ -7,7 +7,7 @@ use crate::interpreter::{self, Role};
 use crate::registers::Registers;
 use crate::symbol::cython::LineMaps;
 use crate::symbol::perf::PerfMap;
-use crate::unwind::{Rule, Stack, Stop, scan};
+use crate::unwind::{Rule, Stack, Stop, scan, scan_arm};
 use remote::core::Machine;
 use remote::{Mapping, Memory, Module};
 use rustc_hash::FxHashMap;
@@ -304,12 +304,11 @@ impl Space {
                 site.rule = found.rule;
                 site.signal = found.signal;
             }
-            None if machine == Machine::X86_64 => {
+            None => {
                 // Looked up inside of a call, the code goes on behind it.
                 site.rule = self.follow(memory, address);
                 site.followed = true;
             }
-            None => {}
         }
         site
     }
@@ -320,7 +319,12 @@ impl Space {
         // `address` is an instruction, or the last byte of a call.
         let call = is_behind_call(memory, self.setting.machine, address.wrapping_add(1));
         let from = if call { address.wrapping_add(1) } else { address };
-        scan::rule(&text, from).unwrap_or(Rule::Unknown)
+        let rule = match self.setting.machine {
+            Machine::X86_64 => scan::rule(&text, from),
+            // Instructions begin at multiples of four.
+            Machine::Aarch64 => scan_arm::rule(&text, address.wrapping_add(1) & !3),
+        };
+        rule.unwrap_or(Rule::Unknown)
     }
 
     /// The range of a frame's function, where it is known.
@@ -407,10 +411,10 @@ fn is_behind_call(memory: &dyn Memory, machine: Machine, address: u64) -> bool {
             memory.read(address.wrapping_sub(8), &mut before).is_ok()
                 && scan::is_behind_call(&before)
         }
-        // bl, blr (and their signed kinds).
         Machine::Aarch64 => {
-            let code = memory.uint(address.wrapping_sub(4), 4).unwrap_or(0);
-            code >> 26 == 0b100101 || code & 0xfeff_f800 == 0xd63f_0000
+            let mut before = [0; 4];
+            memory.read(address.wrapping_sub(4), &mut before).is_ok()
+                && scan_arm::is_behind_call(before)
         }
     }
 }

@@ -241,7 +241,7 @@ fn by_version(
     };
     let runtime = &layout.runtime;
     if let (Some(address), Some(head)) = (symbols.get("_PyRuntime"), runtime.interpreters_head) {
-        let current = runtime.tstate_current.map(|at| address + u64::from(at));
+        let current = current_at(landscape.memory, &layout, *address);
         let head = address + u64::from(head);
         let outcome =
             accept(landscape, module, layout.clone(), head, current, "symbol _PyRuntime", trail);
@@ -261,8 +261,7 @@ fn by_version(
         Some(head) => {
             // The runtime struct around the variable tells where its other fields are.
             let base = runtime.interpreters_head.map(|at| head.wrapping_sub(u64::from(at)));
-            let current = current
-                .or_else(|| Some(base?.wrapping_add(u64::from(layout.runtime.tstate_current?))));
+            let current = current.or_else(|| current_at(landscape.memory, &layout, base?));
             accept(landscape, module, layout, head, current, "search of its variables", trail)
         }
         None => {
@@ -274,6 +273,24 @@ fn by_version(
             Outcome::NotRunning
         }
     }
+}
+
+/// Where `_PyRuntime` at `base` notes the thread state that holds the GIL (3.7 to 3.11).
+///
+/// Between its start and there lie two mutexes of the GIL's, and a mutex of glibc's has 48
+/// bytes on aarch64 and 40 on x86_64 (sysdeps/*/nptl/bits/pthreadtypes-arch.h,
+/// `__SIZEOF_PTHREAD_MUTEX_T`), as musl's have everywhere. The main interpreter, which is
+/// noted right behind it, tells which it is.
+fn current_at(memory: &dyn Memory, layout: &Layout, base: u64) -> Option<u64> {
+    const MUTEXES: u64 = 2 * (48 - 40);
+    let base = base.wrapping_add(u64::from(layout.runtime.tstate_current?));
+    let behind = layout.runtime.auto_interpreter?.checked_sub(layout.runtime.tstate_current?)?;
+    let leads_to_interpreter = |shift: &u64| {
+        let at = base.wrapping_add(u64::from(behind)).wrapping_add(*shift);
+        memory.ptr(at).is_ok_and(|main| main != 0 && check_interpreter(memory, layout, main))
+    };
+    let shift = [0, MUTEXES].into_iter().find(leads_to_interpreter).unwrap_or(0);
+    Some(base.wrapping_add(shift))
 }
 
 fn accept(

@@ -3,7 +3,7 @@
 use super::{Function, Shown, Space};
 use crate::interpreter::{self, Role};
 use crate::symbol::{cython, demangle};
-use crate::unwind::scan;
+use crate::unwind::{scan, scan_arm};
 use remote::Memory;
 use remote::core::Machine;
 
@@ -121,9 +121,6 @@ impl Space {
     fn find_cold(&mut self, memory: &dyn Memory, image: usize) -> Option<Vec<(u64, u64)>> {
         /// One jump may be data that looks like one.
         const ENOUGH: usize = 4;
-        if self.setting.machine != Machine::X86_64 {
-            return None;
-        }
         let roots = self.setting.roots.clone();
         let bias = {
             let start = self.images[image].range.0;
@@ -138,7 +135,11 @@ impl Space {
         let range = self.images[image].function(memory, machine, eval)?;
         let text = |at: u64, into: &mut [u8]| memory.read_some(at, into).unwrap_or(0);
         let mut found: Vec<((u64, u64), usize)> = Vec::new();
-        for target in scan::jump_targets(&text, range) {
+        let targets = match machine {
+            Machine::X86_64 => scan::jump_targets(&text, range),
+            Machine::Aarch64 => scan_arm::jump_targets(&text, range),
+        };
+        for target in targets {
             if let Some((_, count)) =
                 found.iter_mut().find(|((start, end), _)| (*start..*end).contains(&target))
             {

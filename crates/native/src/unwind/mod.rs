@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  cfi    rules from `.eh_frame`
-//!  scan   rules from the machine code itself, where there is no unwind information
+//!  scan   rules from the machine code itself, where there is no unwind information (x86_64)
+//!  scan_arm   the same for aarch64
 //! ```
 //!
 //! A rule never guesses: what it cannot know ends the walk, with the reason.
@@ -11,6 +12,7 @@
 pub(crate) mod cfi;
 mod expression;
 pub(crate) mod scan;
+pub(crate) mod scan_arm;
 
 use crate::registers::Registers;
 use std::fmt;
@@ -89,7 +91,7 @@ pub(crate) struct Saved {
 }
 
 /// Rules of the common kind save no more registers than this.
-pub(crate) const MAX_SAVED: usize = 10;
+pub(crate) const MAX_SAVED: usize = 11;
 
 /// How to get from a frame to its caller.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,7 +36,7 @@ impl<F: Fn(u64, &mut [u8]) -> usize> Text for F {
 
 /// What is known of a register's value further on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
+pub(super) enum Value {
     /// What register `base` held at the start, and `offset`.
     Copy {
         base: u8,
@@ -52,34 +52,34 @@ enum Value {
 
 /// The machine as far as it is followed.
 #[derive(Debug, Clone)]
-struct State {
-    pc: u64,
+pub(super) struct State {
+    pub pc: u64,
     /// By DWARF's numbers.
-    registers: [Value; 16],
+    pub registers: [Value; 32],
     /// What has been stored since: base, offset, value.
-    slots: Vec<(u8, i64, Value)>,
+    pub slots: Vec<(u8, i64, Value)>,
 }
 
 impl State {
-    fn new(pc: u64) -> State {
+    pub fn new(pc: u64) -> State {
         let registers = std::array::from_fn(|base| Value::Copy { base: base as u8, offset: 0 });
         State { pc, registers, slots: Vec::new() }
     }
 
-    fn add(value: Value, by: i64) -> Value {
+    pub fn add(value: Value, by: i64) -> Value {
         match value {
             Value::Copy { base, offset } => Value::Copy { base, offset: offset.wrapping_add(by) },
             _ => Value::Unknown,
         }
     }
 
-    fn load(&self, address: Value) -> Value {
+    pub fn load(&self, address: Value) -> Value {
         let Value::Copy { base, offset } = address else { return Value::Unknown };
         let stored = self.slots.iter().rev().find(|(b, o, _)| (*b, *o) == (base, offset));
         stored.map_or(Value::Memory { base, offset }, |(_, _, value)| *value)
     }
 
-    fn store(&mut self, address: Value, value: Value) {
+    pub fn store(&mut self, address: Value, value: Value) {
         let Value::Copy { base, offset } = address else { return };
         self.slots.retain(|(b, o, _)| (*b, *o) != (base, offset));
         if self.slots.len() < MAX_SLOTS {

@@ -93,6 +93,31 @@ uint64_t kit_spin(int ms)
 }
 
 /* Without unwind information, and with a stack that no rule of thumb would find its way on. */
+#ifdef __aarch64__
+__asm__(".text\n"
+        ".globl kit_bare\n"
+        ".type kit_bare, @function\n"
+        "kit_bare:\n"
+        "    sub sp, sp, #112\n"
+        "    stp x19, x30, [sp, #80]\n"
+        "    str x29, [sp, #96]\n"
+        "    mov x19, x0\n"
+        "    mov x29, #-1\n"
+        "    mov w0, w1\n"
+        "    blr x19\n"
+        "    tbnz w0, #31, 1f\n"
+        "    add w0, w0, #1\n"
+        "    ldr x29, [sp, #96]\n"
+        "    ldp x19, x30, [sp, #80]\n"
+        "    add sp, sp, #112\n"
+        "    ret\n"
+        "1:  mov w0, wzr\n"
+        "    ldr x29, [sp, #96]\n"
+        "    ldp x19, x30, [sp, #80]\n"
+        "    add sp, sp, #112\n"
+        "    ret\n"
+        ".size kit_bare, .-kit_bare\n");
+#else
 __asm__(".text\n"
         ".globl kit_bare\n"
         ".type kit_bare, @function\n"
@@ -117,8 +142,30 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    ret\n"
         ".size kit_bare, .-kit_bare\n");
+#endif
 
 /* Says of itself that its return address is where it is not. */
+#ifdef __aarch64__
+__asm__(".text\n"
+        ".globl kit_lost\n"
+        ".type kit_lost, @function\n"
+        "kit_lost:\n"
+        "    .cfi_startproc\n"
+        "    sub sp, sp, #32\n"
+        "    .cfi_def_cfa_offset 32\n"
+        "    .cfi_offset 30, -32\n"
+        "    str x30, [sp, #16]\n"
+        "    mov x9, #0x1234\n"
+        "    str x9, [sp]\n"
+        "    mov x9, x0\n"
+        "    mov w0, w1\n"
+        "    blr x9\n"
+        "    ldr x30, [sp, #16]\n"
+        "    add sp, sp, #32\n"
+        "    ret\n"
+        "    .cfi_endproc\n"
+        ".size kit_lost, .-kit_lost\n");
+#else
 __asm__(".text\n"
         ".globl kit_lost\n"
         ".type kit_lost, @function\n"
@@ -133,6 +180,7 @@ __asm__(".text\n"
         "    ret\n"
         "    .cfi_endproc\n"
         ".size kit_lost, .-kit_lost\n");
+#endif
 
 #ifdef KIT_MODULE
 static PyObject *kit_method(PyObject *self, PyObject *callable)

@@ -13,6 +13,8 @@ pub struct Registers {
     pub pc: u64,
     values: [u64; 32],
     known: u32,
+    /// The bits that addresses have.
+    address: u64,
 }
 
 /// x86_64: `%rsp` is 7, the return address 16 (System V ABI, figure 3.36).
@@ -26,7 +28,8 @@ const ARM_LR: u8 = 30;
 const ARM_SP: u8 = 31;
 /// x19 to x29 and the stack pointer.
 const ARM_KEPT: u32 = 0x7ff << 19 | 1 << 31;
-/// Addresses have 48 bits; above are the bits that sign a return address.
+/// Addresses of a program have 48 bits, unless the kernel was built for fewer; above are the
+/// bits that sign a return address (Documentation/arch/arm64/pointer-authentication.rst).
 const ARM_ADDRESS: u64 = (1 << 48) - 1;
 
 impl Registers {
@@ -49,12 +52,13 @@ impl Registers {
             }
         };
         let known = if machine == Machine::X86_64 { 0xffff } else { u32::MAX };
-        Some(Registers { machine, pc, values, known })
+        Some(Registers { machine, pc, values, known, address: address_bits(machine) })
     }
 
     /// Of a thread of which only these two are known.
     pub fn bare(machine: Machine, pc: u64, sp: u64) -> Registers {
-        let mut registers = Registers { machine, pc, values: [0; 32], known: 0 };
+        let address = address_bits(machine);
+        let mut registers = Registers { machine, pc, values: [0; 32], known: 0, address };
         registers.set(registers.sp_number(), sp);
         registers
     }
@@ -111,12 +115,23 @@ impl Registers {
         };
     }
 
+    /// Takes note that nothing is mapped at `end` or above.
+    pub(crate) fn end_addresses_at(&mut self, end: u64) {
+        if self.machine == Machine::Aarch64 && end > 1 {
+            self.address = u64::MAX >> (end - 1).leading_zeros();
+        }
+    }
+
     /// A return address without what signs it.
     pub(crate) fn plain(&self, address: u64) -> u64 {
-        match self.machine {
-            Machine::X86_64 => address,
-            Machine::Aarch64 => address & ARM_ADDRESS,
-        }
+        address & self.address
+    }
+}
+
+fn address_bits(machine: Machine) -> u64 {
+    match machine {
+        Machine::X86_64 => u64::MAX,
+        Machine::Aarch64 => ARM_ADDRESS,
     }
 }
 
@@ -136,6 +151,18 @@ mod tests {
         let words: Vec<u64> = (100..134).collect();
         let registers = Registers::from_kernel(Machine::Aarch64, &words).expect("enough");
         assert_eq!((registers.pc, registers.sp(), registers.get(30)), (132, 131, Some(130)));
+    }
+
+    #[test]
+    fn what_signs_an_address_is_above_all_that_is_mapped() {
+        let mut registers = Registers::bare(Machine::Aarch64, 1, 2);
+        assert_eq!(registers.plain(0x00aa_ffff_1234_5678), 0xffff_1234_5678);
+        // The stack lies at the top: a kernel with addresses of 39 bits.
+        registers.end_addresses_at(0x7f_ffff_f000);
+        assert_eq!(registers.plain(0x55d5_557f_1234_5678), 0x7f_1234_5678);
+        let mut other = Registers::bare(Machine::X86_64, 1, 2);
+        other.end_addresses_at(0x7f_ffff_f000);
+        assert_eq!(other.plain(u64::MAX), u64::MAX);
     }
 
     #[test]

@@ -119,6 +119,8 @@ pub struct Space {
     images: Vec<Image>,
     /// Mapped now: range and index, by address.
     order: Vec<(u64, u64, usize)>,
+    /// Where the last mapping ends.
+    end: u64,
     /// Executable memory without a file.
     generated: Vec<(u64, u64)>,
     known: FxHashMap<u64, SiteId>,
@@ -142,6 +144,7 @@ impl Space {
             setting,
             images: Vec::new(),
             order: Vec::new(),
+            end: 0,
             generated: Vec::new(),
             known: FxHashMap::default(),
             sites: Vec::new(),
@@ -183,6 +186,7 @@ impl Space {
             let image = Image::new(&module.path, module.file.clone(), inode, range, interpreter);
             add(&mut self.images, image, inode);
         }
+        self.end = mappings.iter().map(|mapping| mapping.end).max().unwrap_or(0);
         self.generated.clear();
         for mapping in mappings.iter().filter(|mapping| mapping.execute) {
             let range = (mapping.start, mapping.end);
@@ -242,6 +246,7 @@ impl Space {
         into.frames.clear();
         into.end = None;
         let mut registers = *registers;
+        registers.end_addresses_at(self.end);
         // Where a call returns to belongs to the call only from one byte before.
         let mut called = false;
         into.stop = Some(loop {

@@ -53,7 +53,8 @@ impl Verdict {
 
 /// More files than this are not looked for.
 const MAX_FILES: usize = 4096;
-const PAGE: usize = 4096;
+/// The smallest page of any machine.
+pub const PAGE: usize = 4096;
 
 /// The path of a mapping without the mark of a file that was deleted meanwhile.
 pub fn without_deleted(path: &str) -> (&str, bool) {
@@ -64,11 +65,13 @@ pub fn without_deleted(path: &str) -> (&str, bool) {
 }
 
 /// Looks for the executables and libraries among the mapped files, and attaches those
-/// that are here to `memory`. `entry` is an address inside of the program.
+/// that are here to `memory`. `entry` is an address inside of the program; `page` is the
+/// size of the kernel's pages.
 pub fn find(
     memory: &mut CoreMemory,
     ranges: &[FileRange],
     entry: Option<u64>,
+    page: u64,
     lookup: &Lookup,
 ) -> Vec<MappedFile> {
     let mut by_path: Vec<(&str, bool, Vec<&FileRange>)> = Vec::new();
@@ -86,7 +89,7 @@ pub fn find(
     for (path, deleted, own) in by_path {
         let inside = |entry: u64| own.iter().any(|range| (range.start..range.end).contains(&entry));
         let executable = entry.is_some_and(inside);
-        let wanted = Wanted::new(memory, &own);
+        let wanted = Wanted::new(memory, &own, page);
         let Some(file) = look(path, deleted, executable, &wanted, lookup) else { continue };
         if let Some(source) = file.verdict.usable().and_then(|path| Source::open_as_is(path).ok()) {
             memory.attach(source, &own);
@@ -103,14 +106,16 @@ struct Wanted {
     build_id: Option<Vec<u8>>,
     /// How far it was mapped.
     length: u64,
+    /// In steps of this.
+    unit: u64,
 }
 
 impl Wanted {
-    fn new(memory: &CoreMemory, ranges: &[&FileRange]) -> Wanted {
+    fn new(memory: &CoreMemory, ranges: &[&FileRange], page: u64) -> Wanted {
         let length =
             ranges.iter().map(|range| range.offset.saturating_add(range.end - range.start));
-        let mut wanted =
-            Wanted { page: Vec::new(), build_id: None, length: length.max().unwrap_or(0) };
+        let length = length.max().unwrap_or(0);
+        let mut wanted = Wanted { page: Vec::new(), build_id: None, length, unit: page };
         if let Some(first) = ranges.iter().find(|range| range.offset == 0) {
             let mut page = vec![0; PAGE];
             if memory.read_own(first.start, &mut page) {
@@ -216,7 +221,8 @@ fn compare(candidate: &Path, wanted: &Wanted) -> Likeness {
     if !page[..got].starts_with(b"\x7fELF") {
         return Likeness::NoElf;
     }
-    if source.length().next_multiple_of(PAGE as u64) < wanted.length {
+    let whole = source.length().checked_next_multiple_of(wanted.unit);
+    if whole.is_some_and(|whole| whole < wanted.length) {
         return Likeness::Other(format!(
             "it has {} bytes, and {} of the other were mapped",
             source.length(),

@@ -96,6 +96,7 @@ pub struct Core {
 
 /// `AT_*` (include/uapi/linux/auxvec.h).
 const AT_PHDR: u64 = 3;
+const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
 
 impl Core {
@@ -111,7 +112,10 @@ impl Core {
         };
         let mut memory = CoreMemory::new(source, segments);
         let entry = auxiliary(AT_PHDR).or_else(|| auxiliary(AT_ENTRY));
-        let files = files::find(&mut memory, &notes.files, entry, lookup);
+        // Kernels for aarch64 may have pages of 16 or 64 KiB.
+        let page = auxiliary(AT_PAGESZ).filter(|size| size.is_power_of_two() && *size <= 1 << 16);
+        let page = page.map_or(files::PAGE as u64, |size| size.max(files::PAGE as u64));
+        let files = files::find(&mut memory, &notes.files, entry, page, lookup);
         let mappings = image::mappings(&memory, &notes.files, &files);
         let mut modules = modules::group(&mappings);
         for module in &mut modules {

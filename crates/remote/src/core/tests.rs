@@ -149,6 +149,23 @@ fn another_file_of_that_name_is_not_taken() {
 }
 
 #[test]
+fn the_last_of_the_kernels_large_pages_may_reach_beyond_the_file() {
+    let file = written(&library(1));
+    let path = file.path().to_str().expect("unicode");
+    let builder = |auxiliary: &[u8]| {
+        Builder::new()
+            .segment(0x10_0000, &library(1)[..4096], 0x1_0000, 5)
+            .notes(&files(&[(0x10_0000, 0x11_0000, 0, path)]))
+            .notes(auxiliary)
+    };
+    let page = note("CORE", 6, &[6u64, 0x1_0000, 0, 0].map(u64::to_le_bytes).concat());
+    let core = open(&builder(&page));
+    assert_eq!(core.files[0].verdict, Verdict::Same(file.path().to_owned()));
+    assert_eq!(core.memory.bytes(0x10_1f9f, 4), Ok(vec![b'x', 0, 0, 0]));
+    assert_eq!(open(&builder(&[])).files[0].verdict, Verdict::Missing);
+}
+
+#[test]
 fn files_are_looked_for_where_one_is_told_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let names = ["root/opt/app/prog", "libs/prog", "other"];

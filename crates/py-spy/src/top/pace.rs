@@ -67,14 +67,8 @@ impl Pace {
     /// Samples until there is something else to do.
     pub fn next(&mut self, fleet: &mut Fleet, model: &mut Model, inputs: &Inputs) -> Turn {
         loop {
+            // Samples may take all the time there is: all else comes before the next one.
             let now = clock::now_ns();
-            if now >= self.tick.at_ns {
-                if !self.sample(fleet, model, now) {
-                    self.close(fleet, model, now);
-                    return Turn::Over;
-                }
-                continue;
-            }
             if self.end_ns.is_some_and(|end| now >= end) {
                 self.close(fleet, model, now);
                 return Turn::TimeUp;
@@ -85,6 +79,16 @@ impl Pace {
                 if self.close(fleet, model, now) {
                     return Turn::Window;
                 }
+            }
+            if now >= self.tick.at_ns {
+                if let Some(input) = inputs.wait(Some(now)) {
+                    return Turn::Input(input);
+                }
+                if !self.sample(fleet, model, now) {
+                    self.close(fleet, model, now);
+                    return Turn::Over;
+                }
+                continue;
             }
             let next = self.tick.at_ns.min(self.due_ns).min(self.end_ns.unwrap_or(u64::MAX));
             if let Some(input) = inputs.wait(Some(next.min(now + SLICE_NS))) {

@@ -87,7 +87,15 @@ impl Format for Flamegraph {
             options.count_name = "ms".to_string();
             options.factor = 1e-6;
         }
-        from_lines(&mut options, lines.iter().map(String::as_str), &mut out)?;
+        let lines = lines.iter().map(String::as_str);
+        if graph.width.is_none() {
+            from_lines(&mut options, lines, &mut out)?;
+        } else {
+            let mut svg = Vec::new();
+            from_lines(&mut options, lines, &mut svg)?;
+            label_root(&mut svg);
+            out.write_all(&svg)?;
+        }
         out.flush()
     }
 
@@ -145,6 +153,22 @@ fn graph_text(label: &str) -> String {
         text.insert(0, '\u{200b}');
     }
     text
+}
+
+/// Writes the root's name on it. In a graph that is as wide as its window a script does that for
+/// all frames; in one of a fixed width `inferno` has written all names, but this one is empty.
+fn label_root(svg: &mut Vec<u8>) {
+    // The shares of all others have decimals.
+    const TITLE_END: &[u8] = b", 100%)</title>";
+    const EMPTY_TEXT: &[u8] = b"></text>";
+    let find = |what: &[u8], from: usize| {
+        let at = svg.get(from..)?.windows(what.len()).position(|bytes| bytes == what)?;
+        Some(from + at)
+    };
+    let text = find(TITLE_END, 0).and_then(|title| find(EMPTY_TEXT, title));
+    if let Some(text) = text {
+        svg.splice(text + 1..text + 1, *b"all");
+    }
 }
 
 /// The line below the title.

@@ -133,6 +133,24 @@ fn upright_has_the_root_at_the_bottom() {
 }
 
 #[test]
+fn a_fixed_width_has_all_names_in_the_file() {
+    for upright in [false, true] {
+        let mut sample = Sample::new(Keep::default());
+        (0..500).for_each(|_| sample.tick(&["all", "main"]));
+        sample.tick(&["all", "all"]);
+        let wide = GraphStyle { width: Some(800), upright, ..GraphStyle::default() };
+        let (frames, texts) = parse(&write(&mut sample, &graph(wide)));
+        assert_eq!(frames.len(), 4);
+        let names = |name: &str| texts.iter().filter(|text| *text == name).count();
+        assert_eq!(
+            (names("all"), names("all (app.py:1)"), names("main (app.py:1)")),
+            (1, 1, 1),
+            "{texts:?}"
+        );
+    }
+}
+
+#[test]
 fn reversed_stacks_are_merged_from_the_innermost_frame() {
     let mut sample = Sample::new(Keep::ALL);
     for stack in [["main", "a", "leaf"].as_slice(), &["main", "b", "leaf"], &["main", "a"]] {

@@ -280,6 +280,24 @@ fn not_quite_terminals() {
     assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (3, ""));
 }
 
+/// At a rate that cannot be reached samples take all the time: tables are printed even so, keys
+/// are heeded, and it ends.
+#[test]
+fn too_many_samples_are_asked_for() {
+    let target = Target::start(modern(), "record_split.py", &[]);
+    let pid = target.pid().to_string();
+    let args = ["top", "-p", &pid, "-r", "1000000", "--delay", "0.2"];
+    let run = run_py_spy(args.iter().chain(&["-d", "1"])).ok();
+    let tables = run.stdout.matches("Total Samples ").count();
+    assert!(tables > 0 && run.stdout.contains(" missed"), "{}", run.stdout);
+    let mut screen = Terminal::start(24, 80, &support::py_spy(args));
+    screen.wait_for("work (record_split.py)");
+    screen.keys("?");
+    screen.wait_for("Keys (");
+    screen.keys("\u{3}");
+    assert_eq!(screen.wait().code(), Some(0));
+}
+
 /// Flags of `record` that make sense here mean the same.
 #[test]
 fn flags() {

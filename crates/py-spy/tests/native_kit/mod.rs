@@ -8,17 +8,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/native_kit/kit.c");
-
-/// Makes something in the tests' folder once, and says where it is.
+/// A source file of this folder.
 #[track_caller]
-pub fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_kit").join(name)
+}
+
+/// Makes something of a source file in the tests' folder once, and says where it is.
+#[track_caller]
+pub fn made(name: &str, source: &Path, make: impl FnOnce(&Path)) -> PathBuf {
     static MAKING: Mutex<()> = Mutex::new(());
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("native");
     let path = folder.join(name);
     let _one_at_a_time = MAKING.lock().unwrap_or_else(|error| error.into_inner());
     let newer = |of: &Path| of.metadata().and_then(|data| data.modified()).ok();
-    if newer(&path) < newer(Path::new(SOURCE)) {
+    if newer(&path) < newer(source) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         // Other test programs may be at it too.
         let new = path.with_extension(format!("{}.so", std::process::id()));
@@ -31,14 +35,40 @@ pub fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 /// The C library, compiled with `flags`, under a name of its own for each set of them.
 #[track_caller]
 pub fn library(flags: &[&str]) -> PathBuf {
-    let name: String = flags.concat().chars().filter(char::is_ascii_alphanumeric).collect();
-    made(&format!("libkit{name}.so"), |path| compile(path, flags))
+    of_c("kit.c", "cc", flags)
+}
+
+/// That of C++.
+#[track_caller]
+pub fn cpp_library(flags: &[&str]) -> PathBuf {
+    of_c("kit.cpp", "c++", flags)
+}
+
+fn of_c(name: &str, compiler: &str, flags: &[&str]) -> PathBuf {
+    let source = source(name);
+    let made_by = format!("{compiler}{}", flags.concat());
+    let name: String = made_by.chars().filter(char::is_ascii_alphanumeric).collect();
+    made(&format!("libkit{name}.so"), &source, |path| compile(compiler, &source, path, flags))
+}
+
+/// That of Rust: what builds these tests is on the machine that does so.
+#[track_caller]
+pub fn rust_library(mangling: &str) -> PathBuf {
+    let source = source("kit.rs");
+    made(&format!("libkitrs{mangling}.so"), &source, |path| {
+        let mut rustc = Command::new(tool("rustc"));
+        rustc.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=kit", "-O", "-g"]);
+        if !mangling.is_empty() {
+            rustc.arg(format!("-Csymbol-mangling-version={mangling}"));
+        }
+        run(rustc.arg("-Cpanic=abort").arg("-o").arg(path).arg(&source)).ok();
+    })
 }
 
 #[track_caller]
-fn compile(path: &Path, flags: &[&str]) {
-    let mut cc = Command::new(tool("cc"));
-    cc.args(["-shared", "-fPIC", "-O2", "-Wall"]).args(flags).arg("-o").arg(path).arg(SOURCE);
+fn compile(compiler: &str, source: &Path, path: &Path, flags: &[&str]) {
+    let mut cc = Command::new(tool(compiler));
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall"]).args(flags).arg("-o").arg(path).arg(source);
     run(&mut cc).ok();
 }
 
@@ -52,9 +82,10 @@ pub fn module(interpreter: &Interpreter) -> Option<PathBuf> {
         return None;
     }
     let folder = format!("module-{}", interpreter.label);
-    let path = made(&format!("{folder}/kit.so"), |path| {
+    let source = source("kit.c");
+    let path = made(&format!("{folder}/kit.so"), &source, |path| {
         let include = format!("-I{include}");
-        compile(path, &["-g", "-DKIT_MODULE", &include]);
+        compile("cc", &source, path, &["-g", "-DKIT_MODULE", &include]);
     });
     path.parent().map(Path::to_owned)
 }

@@ -105,6 +105,22 @@ def plain(depth):
     return plain(depth - 1) if depth else inner()
 
 
+def by_cpp():
+    """Says READY twice: the second time an exception of C++ is on its way."""
+    by_function("kit_cpp")
+
+
+def by_rust():
+    by_function("kit_rust")
+
+
+def by_function(name):
+    function = getattr(ctypes.PyDLL(PATH), name)
+    function.argtypes = [ctypes.py_object]
+    function.restype = ctypes.py_object
+    function(inner)
+
+
 def by_thread():
     thread = threading.Thread(target=by_call)
     thread.start()

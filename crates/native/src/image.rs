@@ -72,6 +72,13 @@ impl Image {
         self.path == path && self.inode == inode && self.range.0 == range.0
     }
 
+    /// Whether it is no ELF file, but memory that only looks like a file: code may be
+    /// generated into memory that is shared (`/dev/zero`, `/memfd:`).
+    pub fn is_raw(&self, memory: &dyn Memory) -> bool {
+        let mut magic = [0; 4];
+        memory.read(self.range.0, &mut magic).is_ok() && magic != *b"\x7fELF"
+    }
+
     /// The last part of the path.
     pub fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)

@@ -180,7 +180,9 @@ impl Space {
         };
         for module in modules {
             let inode = module.mappings.first().map_or(0, |mapping| mapping.inode);
-            let end = module.mappings.last().map_or(0, |mapping| mapping.end);
+            // Code that was generated can lie right behind a module's variables.
+            let of_file = module.mappings.iter().rev().find(|mapping| mapping.inode != 0);
+            let end = of_file.map_or(0, |mapping| mapping.end);
             let interpreter = module.path == self.setting.interpreter;
             let range = (module.start(), end);
             let image = Image::new(&module.path, module.file.clone(), inode, range, interpreter);
@@ -192,9 +194,10 @@ impl Space {
             let range = (mapping.start, mapping.end);
             if mapping.path == "[vdso]" {
                 add(&mut self.images, Image::new("[vdso]", None, 0, range, false), 0);
-            } else if !modules
-                .iter()
-                .any(|module| module.mappings.iter().any(|other| other.start == mapping.start))
+            } else if mapping.inode == 0
+                || !modules
+                    .iter()
+                    .any(|module| module.mappings.iter().any(|other| other.start == mapping.start))
             {
                 self.generated.push(range);
             }
@@ -292,7 +295,7 @@ impl Space {
 
     fn make_site(&mut self, memory: &dyn Memory, address: u64) -> Site {
         let machine = self.setting.machine;
-        let image = self.image_at(address);
+        let image = self.image_at(address).filter(|at| !self.images[*at].is_raw(memory));
         let found = image.and_then(|at| self.images[at].unwind(memory, machine, address));
         let mut site = Site {
             address,

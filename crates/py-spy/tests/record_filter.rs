@@ -5,7 +5,7 @@ mod record_kit;
 mod support;
 
 use record_kit::{Folded, counted, modern, parts, record_told, total, with};
-use support::{Target, for_each, one_per_version, run_py_spy};
+use support::{Target, for_each, interpreter, one_per_version, run_py_spy};
 
 /// The samples that were left out.
 fn filtered(told: &str) -> u64 {
@@ -92,6 +92,23 @@ fn threads_are_chosen_by_name_or_id() {
             record_told(target.pid(), &["-d", "0.3", "-r", "200", "--thread", "sleeper|waiter"]);
         let busy = filtered(&told) + counted(&told, "dropped").unwrap_or(0);
         assert!(found.is_empty() && (1..=61).contains(&busy), "{told}");
+    });
+}
+
+/// Without `threading` no thread has a name, but the main one is found by the name it would have.
+#[test]
+fn the_main_thread_is_chosen_by_name() {
+    for_each([modern(), interpreter(&["3.8.*-shared", "*"])], |python| {
+        let script = tempfile::NamedTempFile::new().unwrap();
+        let text = "print('READY', flush=True)\nimport sys\nwhile True:\n    assert 'threading' not in sys.modules\n";
+        std::fs::write(script.path(), text).unwrap();
+        let mut target = Target::start(python, script.path().to_str().unwrap(), &[]);
+        let record = |name: &str| record_told(target.pid(), &["-d", "0.3", "--thread", name]);
+        let (found, told) = record("^MainThread$");
+        assert!(total(&found) > 0 && filtered(&told) == 0, "{told}");
+        let (found, told) = record("sleeper");
+        assert!(found.is_empty() && filtered(&told) > 0, "{told}");
+        assert!(target.is_alive(), "{}", target.stderr());
     });
 }
 

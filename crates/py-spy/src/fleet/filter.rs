@@ -47,9 +47,12 @@ impl Filter {
         })
     }
 
-    /// Whether a thread is to be shown.
-    pub fn wants_thread(&self, entry: &Entry) -> bool {
-        let name = entry.name.as_deref().unwrap_or("");
+    /// Whether a thread of the process `pid` is to be shown.
+    pub fn wants_thread(&self, entry: &Entry, pid: i32) -> bool {
+        // A program that has not imported `threading` has no names; its main thread would get
+        // this one.
+        let unnamed = if entry.tid == Some(pid) { "MainThread" } else { "" };
+        let name = entry.name.as_deref().unwrap_or(unnamed);
         let fits = |pattern: &ThreadPattern| match pattern {
             ThreadPattern::Id(id) => {
                 entry.tid.is_some_and(|tid| u64::try_from(tid) == Ok(*id))

@@ -76,7 +76,7 @@ impl Member {
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
             let entry = self.sampler.thread(sampled.thread);
-            if !filter.wants_thread(entry) {
+            if !filter.wants_thread(entry, self.pid()) {
                 recording.quality.filtered += u64::from(sampled.weight > 0);
                 continue;
             }

@@ -50,13 +50,43 @@ pub(crate) fn role(name: &str, file: Option<&str>) -> Role {
         | "gc_collect_region"
         | "gc_collect_internal" => Role::Work(Work::Gc),
         // Objects/obmalloc.c.
-        "PyObject_Malloc" | "PyObject_Calloc" | "PyObject_Realloc" | "PyObject_Free"
-        | "_PyObject_Malloc" | "_PyObject_Calloc" | "_PyObject_Realloc" | "_PyObject_Free"
-        | "PyMem_Malloc" | "PyMem_Calloc" | "PyMem_Realloc" | "PyMem_Free" | "PyMem_RawMalloc"
-        | "PyMem_RawCalloc" | "PyMem_RawRealloc" | "PyMem_RawFree" | "pymalloc_alloc"
-        | "new_arena" | "_PyMem_MiMalloc" | "_PyObject_MiMalloc" | "_mi_malloc_generic" => {
-            Role::Work(Work::Memory)
-        }
+        "PyObject_Malloc"
+        | "PyObject_Calloc"
+        | "PyObject_Realloc"
+        | "PyObject_Free"
+        | "_PyObject_Malloc"
+        | "_PyObject_Calloc"
+        | "_PyObject_Realloc"
+        | "_PyObject_Free"
+        | "PyMem_Malloc"
+        | "PyMem_Calloc"
+        | "PyMem_Realloc"
+        | "PyMem_Free"
+        | "PyMem_RawMalloc"
+        | "PyMem_RawCalloc"
+        | "PyMem_RawRealloc"
+        | "PyMem_RawFree"
+        | "pymalloc_alloc"
+        | "pymalloc_realloc"
+        | "pymalloc_free"
+        | "_PyObject_Alloc"
+        | "_PyObject_ArenaMmap"
+        | "_PyObject_ArenaMunmap"
+        | "_PyMem_RawMalloc"
+        | "_PyMem_RawCalloc"
+        | "_PyMem_RawRealloc"
+        | "_PyMem_RawFree"
+        | "_PyObject_MiCalloc"
+        | "_PyObject_MiRealloc"
+        | "_PyObject_MiFree"
+        | "_PyMem_MiCalloc"
+        | "_PyMem_MiRealloc"
+        | "_PyMem_MiFree"
+        | "mi_free"
+        | "new_arena"
+        | "_PyMem_MiMalloc"
+        | "_PyObject_MiMalloc"
+        | "_mi_malloc_generic" => Role::Work(Work::Memory),
         _ if file.is_some_and(is_module_file) => Role::Plain,
         _ => Role::Internal,
     }
@@ -131,6 +161,17 @@ pub(crate) fn is_gil_wait(name: &str) -> bool {
             | "___pthread_cond_timedwait64"
             | "___pthread_cond_clockwait64"
     )
+}
+
+/// 2.7 has no `take_gil`: its GIL is a lock, taken by this function if the evaluation
+/// loop calls it, or one of those below (Python/ceval.c; Python/thread_pthread.h).
+pub(crate) fn is_lock_wait(name: &str) -> bool {
+    name == "PyThread_acquire_lock"
+}
+
+/// Who takes the GIL of 2.7 (Python/ceval.c).
+pub(crate) fn is_for_gil(name: &str) -> bool {
+    matches!(name, "PyEval_RestoreThread" | "PyEval_AcquireThread" | "PyEval_AcquireLock")
 }
 
 /// Whether a module is the C library (or, with musl, the loader as well).

@@ -151,7 +151,9 @@ impl Merger<'_> {
         for (i, frame) in frames.iter().enumerate().rev() {
             let shown = self.space.shown(self.memory, frame);
             let mut role = shown.role;
-            if self.is_take_gil(frame, role, i.checked_sub(1).and_then(|i| frames.get(i))) {
+            let callee = i.checked_sub(1).and_then(|i| frames.get(i));
+            if self.is_take_gil(frame, role, callee) || self.is_gil_of_2_7(frame, frames.get(i + 1))
+            {
                 role = Role::Work(interpreter::Work::Gil);
             }
             self.waits_for_gil |= role == Role::Work(interpreter::Work::Gil);
@@ -221,6 +223,14 @@ impl Merger<'_> {
             return false;
         }
         self.space.shown(self.memory, callee).gil_wait
+    }
+
+    /// Whether a frame takes the GIL as 2.7 does: for the evaluation loop, which is not among
+    /// the frames here, or a function that begins by that.
+    fn is_gil_of_2_7(&mut self, frame: &Frame, caller: Option<&Frame>) -> bool {
+        self.space.is_interpreter(frame)
+            && self.space.shown(self.memory, frame).lock_wait
+            && caller.is_none_or(|caller| self.space.shown(self.memory, caller).for_gil)
     }
 
     /// Up to 3.9: the native frame of each Python frame, by counting.

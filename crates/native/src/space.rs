@@ -86,6 +86,10 @@ pub(crate) struct Shown {
     pub nameless_libc: bool,
     /// A wait that tells that its caller is `take_gil`.
     pub gil_wait: bool,
+    /// The wait for a lock, which is the GIL if the caller is the evaluation loop or...
+    pub lock_wait: bool,
+    /// ... a function that does no more than to take the GIL.
+    pub for_gil: bool,
     /// Where its functions are listed.
     first: u32,
     count: u32,
@@ -378,6 +382,8 @@ impl Space {
             nameless_libc: last.is_some_and(|function| {
                 function.name.starts_with("0x") && interpreter::is_c_library(&function.module)
             }),
+            lock_wait: last.is_some_and(|function| interpreter::is_lock_wait(&function.name)),
+            for_gil: last.is_some_and(|function| interpreter::is_for_gil(&function.name)),
             gil_wait: last.is_some_and(|function| interpreter::is_gil_wait(&function.name)),
             first: self.listed.len() as u32,
             count: functions.len() as u32,

@@ -122,8 +122,24 @@ fn the_whole_tree_is_shown() {
             }
         }
         assert_eq!(shown, order);
+        // Who started whom stands above all, also those that are no Python.
+        let (tree, _) = text.strip_prefix("Processes:\n").unwrap().split_once("\n\n").unwrap();
+        let depths: BTreeMap<i32, usize> = tree
+            .lines()
+            .map(|line| {
+                let depth = line.len() - line.trim_start().len();
+                (line.trim_start().split_once(':').unwrap().0.parse().unwrap(), depth / 4)
+            })
+            .collect();
+        for one in &said {
+            assert_eq!(depths[&one.pid], one.ancestors.len() + 1, "{tree}");
+        }
+        let strangers = depths.keys().filter(|pid| !expected.contains(pid)).count();
+        assert_eq!(tree.matches(" (no Python)").count(), strangers, "{tree}");
+        assert_eq!(tree.lines().count(), expected.len() + strangers, "{tree}");
 
         // Alone, it is as ever.
+        assert!(dump(&["-p", &pid]).stdout.starts_with("Process "));
         let (order, found) = processes(&dump(&["--json", "-p", &pid]));
         assert_eq!(order, [target.pid()]);
         assert!(found[&target.pid()][0]["process_info"].is_null());

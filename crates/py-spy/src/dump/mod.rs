@@ -57,6 +57,7 @@ fn print(snapshots: &[Snapshot], args: &DumpArgs) -> std::io::Result<()> {
         return out.flush();
     }
     let mut out = anstream::stdout().lock();
+    text::write_tree(snapshots, &mut out)?;
     for (i, snapshot) in snapshots.iter().enumerate() {
         if i > 0 {
             writeln!(out)?;

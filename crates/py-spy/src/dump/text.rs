@@ -6,6 +6,7 @@ use super::tree::{Ancestor, Lineage};
 use anstyle::{AnsiColor, Style};
 use cpython::value::{Kind, Variable};
 use profile::printable;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 /// Longer stacks are cut in the middle to this many frames at each end.
@@ -17,6 +18,37 @@ const ACTIVE: Style = AnsiColor::Red.on_default();
 const FILE: Style = AnsiColor::Cyan.on_default();
 const WAIT: Style = AnsiColor::Yellow.on_default();
 const FAINT: Style = Style::new().dimmed();
+
+/// Writes who started whom, if that was asked for and there are several processes.
+pub fn write_tree(snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
+    /// Command lines are told in full further down.
+    const COMMAND_CHARS: usize = 100;
+    if snapshots.len() < 2 || snapshots.iter().all(|snapshot| snapshot.lineage.is_none()) {
+        return Ok(());
+    }
+    writeln!(out, "Processes:")?;
+    let pythons: HashSet<i32> = snapshots.iter().map(|snapshot| snapshot.pid).collect();
+    let mut told = HashSet::new();
+    for snapshot in snapshots {
+        let ancestors = snapshot.lineage.as_ref().map_or(&[][..], |lineage| &lineage.ancestors);
+        let above = ancestors.iter().rev().map(|one| (one.pid, &one.command));
+        for (depth, (pid, command)) in above.chain([(snapshot.pid, &snapshot.command)]).enumerate()
+        {
+            if !told.insert(pid) {
+                continue;
+            }
+            let mut command = printable(command).into_owned();
+            if let Some((end, _)) = command.char_indices().nth(COMMAND_CHARS) {
+                command.truncate(end);
+                command.push_str("...");
+            }
+            let what = if pythons.contains(&pid) { "" } else { " (no Python)" };
+            let indent = "    ".repeat(depth.min(20));
+            writeln!(out, "    {indent}{STRONG}{pid}{STRONG:#}: {command}{what}")?;
+        }
+    }
+    writeln!(out)
+}
 
 /// Writes `snapshot`. Styles are left to `out` to strip where they do not belong.
 pub fn write(snapshot: &Snapshot, full_filenames: bool, out: &mut dyn Write) -> io::Result<()> {

@@ -76,7 +76,8 @@ fn trampolines_for_perf_change_nothing() {
 #[test]
 fn trampolines_for_perf_are_merged_while_they_compute() {
     let merged = std::sync::Mutex::new(Vec::new());
-    for_each(one_per_version().into_iter().filter(|one| one.at_least(3, 12)), |interpreter| {
+    let with_gil = |one: &&Interpreter| one.at_least(3, 12) && !one.free_threaded();
+    for_each(one_per_version().into_iter().filter(with_gil), |interpreter| {
         let target = start(interpreter, &["-X", "perf"], "native_busy.py", &["spin,json"]);
         let _left = Left(target.child_pid());
         let found = record_merged(&target, &["by_spin", "by_json"]);

@@ -177,7 +177,7 @@ fn step(state: &mut State, code: u32) {
 fn transfer(state: &mut State, code: u32, target: usize, base: usize) {
     let simd = code >> 26 & 1 == 1;
     // Pairs: where the address goes (none, after, no change, before) is in bits 23 and 24.
-    if code >> 27 & 0b101 == 0b101 {
+    if code >> 27 & 0b111 == 0b101 {
         let size = match (simd, code >> 30) {
             (false, 0b10) | (true, 0b01) => 8,
             (true, 0b10) => 16,
@@ -282,6 +282,11 @@ mod tests {
     /// The caller of code at 0x1000, with its stack at 0x7000: its address, its stack pointer,
     /// and its x19.
     fn caller(code: &[u32], stack: &[u64]) -> Option<(u64, u64, Option<u64>)> {
+        let registers = registers(code, stack)?;
+        Some((registers.pc, registers.sp(), registers.get(19)))
+    }
+
+    fn registers(code: &[u32], stack: &[u64]) -> Option<Registers> {
         let bytes: Vec<u8> = code.iter().flat_map(|code| code.to_le_bytes()).collect();
         let text = |address: u64, buffer: &mut [u8]| {
             let at = address.checked_sub(0x1000).map_or(bytes.len(), |at| at as usize);
@@ -297,7 +302,7 @@ mod tests {
         }
         let word = |address: u64| stack.get((address.checked_sub(0x7000)? / 8) as usize).copied();
         rule.apply(&mut registers, &word).ok()?;
-        Some((registers.pc, registers.sp(), registers.get(19)))
+        Some(registers)
     }
 
     const RET: u32 = 0xd65f_03c0;
@@ -318,6 +323,8 @@ mod tests {
         // add sp, sp, #32; ret
         let code = [0x37f8_00c0, 0x1100_0400, 0xf940_0bfd, 0xa940_7bf3, 0x9100_83ff, RET];
         assert_eq!(caller(&code, &[42, 0x5555, 1]), Some((0x5555, 0x7020, Some(42))));
+        let x29 = registers(&code, &[42, 0x5555, 43]).and_then(|registers| registers.get(29));
+        assert_eq!(x29, Some(43));
         // mov sp, x29; ldp x29, x30, [sp], #16; autiasp; ret: by the frame pointer
         let code = [0x9100_03bf, 0xa8c1_7bfd, 0xd503_23bf, RET];
         assert_eq!(caller(&code, &[1, 2, 3, 0x6666]), Some((0x6666, 0x7020, Some(0x19))));

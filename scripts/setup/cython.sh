@@ -19,17 +19,20 @@ CYTHON_NEW=3.3.1
 
 make_cython() {
     local python work version label include cython source
-    python=$(targets_python)
     work=$(new_workdir cython)
+    # Debian's own Python installs nothing outside of a virtual environment.
+    "$(targets_python)" -m venv "$work/venv"
+    python=$work/venv/bin/python
     cp "$PROJECT_DIR/tests/native/kitcy.pyx" "$work/"
     for version in $CYTHON_OLD $CYTHON_NEW; do
-        "$python" -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps \
+        "$python" -m pip install -q --disable-pip-version-check --no-deps \
             --target "$work/cython-$version" "cython==$version" >&2
         # In C++ all its functions have mangled names: for some of the interpreters.
         (cd "$work" && PYTHONPATH="$work/cython-$version" "$python" -m cython -3 kitcy.pyx -o "kitcy-$version.c" &&
             PYTHONPATH="$work/cython-$version" "$python" -m cython -3 --cplus kitcy.pyx -o "kitcy-$version.cpp") >&2
         rm -rf "$work/cython-$version"
     done
+    rm -rf "$work/venv"
     cython_pythons | while IFS=$'\t' read -r label version include; do
         cython=$CYTHON_NEW
         case $version in 2.* | 3.[4-8].*) cython=$CYTHON_OLD ;; esac

@@ -121,7 +121,8 @@ fn gunicorn_under_load() {
     let found = folded(&folder.read("server.txt"));
     assert_eq!(total(&found), samples(&run.stderr));
     let work = with(&found, "render_report (record_server.py:");
-    assert!(work > 20 && work * 2 > total(&found), "{work} of {}: {found:?}", total(&found));
+    // On a busy machine it waits for a processor where it wakes up: in accept().
+    assert!(work > 20 && work * 5 > total(&found), "{work} of {}: {found:?}", total(&found));
     for (frames, _) in found
         .iter()
         .filter(|(frames, _)| frames.iter().any(|frame| frame.starts_with("render_report")))

@@ -17,6 +17,8 @@ fn used_and_waited(pid: i32) -> [f64; 2] {
     [numbers.next().unwrap(), numbers.next().unwrap()]
 }
 
+/// What it tries to do.
+const NOMINAL: [(&str, f64); 3] = [("sixty", 0.6), ("thirty", 0.3), ("ten", 0.1)];
 const SECONDS: f64 = 2.5;
 
 /// Records for a while; returns too what the program had and waited for meanwhile (ns), and
@@ -37,41 +39,45 @@ fn record(pid: i32, more: &[&str]) -> (Folded, [f64; 2], f64) {
 fn a_known_split_is_found_on_every_version() {
     for_each(one_per_version(), |python| {
         let mut target = Target::start(python, "record_split.py", &[]);
-        // All of it, unless a busy machine keeps us from sampling at the start or the end.
-        let by_cpu = until("a recording of all CPU time", || {
-            let (by_cpu, [used, _], around) = record(target.pid(), &["--cpu"]);
-            let sum = record_kit::total(&by_cpu) as f64;
-            assert!(sum <= used * 1.02, "{sum} of {used} ns");
-            (sum >= (used - around) * 0.98).then_some(by_cpu)
-        });
+        let mut by_cpu: Folded = Vec::new();
+        // A single recording on a busy machine has few turns of each: as many as it takes.
+        for _ in 0..6 {
+            // All of it, unless we did not get a processor at the start or the end.
+            by_cpu.extend(until("a recording of all CPU time", || {
+                let (by_cpu, [used, _], around) = record(target.pid(), &["--cpu"]);
+                let sum = record_kit::total(&by_cpu) as f64;
+                assert!(sum <= used * 1.02, "{sum} of {used} ns");
+                (sum >= (used - around) * 0.98).then_some(by_cpu)
+            }));
+            if NOMINAL
+                .iter()
+                .all(|(name, nominal)| (share(&by_cpu, name) - nominal).abs() < POINTS - 0.005)
+            {
+                break;
+            }
+        }
         let (plain, [used, waited], _) = record(target.pid(), &[]);
         let truth = split_truth(&mut target);
         for (found, bound) in [(by_cpu, POINTS), (plain, POINTS + waited / (used + waited))] {
-            let counts = truth.iter().map(|(name, truth)| {
-                (name.as_str(), *truth, with(&found, &format!("{name} (")) as f64)
-            });
-            let sum: f64 = counts.clone().map(|(_, _, count)| count).sum();
-            assert!(sum >= 300.0, "only {sum} samples");
-            assert!(
-                sum >= 0.97 * record_kit::total(&found) as f64,
-                "elsewhere: {:?}",
-                elsewhere(&found)
-            );
-            for (name, truth, count) in counts {
-                let share = count / sum;
-                let label = &python.label;
+            for (name, truth) in &truth {
+                let (share, label) = (share(&found, name), &python.label);
                 println!("{label}: {name}: truth {truth:.3}, found {share:.3}, bound {bound:.3}");
                 assert!(
                     (share - truth).abs() <= bound,
-                    "{name}: truth {truth:.3}, found {share:.3} of {sum}, bound {bound:.3}"
+                    "{name}: truth {truth:.3}, found {share:.3}, bound {bound:.3}"
                 );
             }
         }
     });
 }
 
-fn elsewhere(found: &Folded) -> Vec<&(Vec<String>, u64)> {
-    let three =
-        |frame: &String| ["sixty", "thirty", "ten"].iter().any(|name| frame.starts_with(name));
-    found.iter().filter(|(frames, _)| !frames.iter().any(three)).take(10).collect()
+/// The share of one of the three functions in all that is theirs, which is nearly all.
+#[track_caller]
+fn share(found: &Folded, name: &str) -> f64 {
+    let of = |name: &str| with(found, &format!("{name} (")) as f64;
+    let sum: f64 = NOMINAL.iter().map(|(name, _)| of(name)).sum();
+    let all = record_kit::total(found) as f64;
+    assert!(sum >= 300.0, "only {sum}");
+    assert!(sum >= 0.97 * all, "elsewhere: {sum} of {all}: {:?}", found.iter().take(10));
+    of(name) / sum
 }

@@ -16,7 +16,7 @@ done = []
 
 def work():
     total = 0
-    for number in range(300):
+    for number in range(3000):
         total += number * number
     return total
 

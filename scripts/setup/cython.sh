@@ -2,8 +2,7 @@
 # has its headers, in $CACHE/cython/LABEL/kitcy.so.
 # shellcheck shell=bash
 
-# Of each minor version the first, with the folder of its headers; free-threaded ones are versions of their own. Those
-# built by setup-tests itself are listed only once they are there, so the module is made for them at the next run.
+# Of each minor version the first, with the folder of its headers; free-threaded ones are versions of their own.
 cython_pythons() {
     "$SCRIPTS_DIR/interpreters" '*-shared' '*t-static' '*-static-stripped' | while IFS=$'\t' read -r label path version flavour; do
         case $version-$flavour in *,ft*) kind=t ;; *) kind= ;; esac

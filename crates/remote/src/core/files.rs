@@ -112,8 +112,10 @@ struct Wanted {
 
 impl Wanted {
     fn new(memory: &CoreMemory, ranges: &[&FileRange], page: u64) -> Wanted {
-        let length =
-            ranges.iter().map(|range| range.offset.saturating_add(range.end - range.start));
+        // Holes between segments may reach beyond the file's end, as with those of aarch64,
+        // which lie 64 KiB apart.
+        let used = ranges.iter().filter(|range| !memory.is_hole(range.start));
+        let length = used.map(|range| range.offset.saturating_add(range.end - range.start));
         let length = length.max().unwrap_or(0);
         let mut wanted = Wanted { page: Vec::new(), build_id: None, length, unit: page };
         if let Some(first) = ranges.iter().find(|range| range.offset == 0) {

@@ -105,6 +105,12 @@ impl CoreMemory {
         self.segment(address).is_some_and(|segment| segment.flags & WRITE != 0)
     }
 
+    /// Whether the process could not use it at all: a hole between a library's segments.
+    pub fn is_hole(&self, address: u64) -> bool {
+        let any = READ | WRITE | EXECUTE;
+        self.segment(address).is_some_and(|segment| segment.flags & any == 0)
+    }
+
     fn segment(&self, address: u64) -> Option<&Segment> {
         let at = self.segments.partition_point(|segment| segment.start <= address);
         let segment = self.segments.get(at.checked_sub(1)?)?;

@@ -253,9 +253,14 @@ impl Merger<'_> {
         let (fewest, most) = (-(levels.len() as isize), loops.len() as isize);
         // A stack of thousands of frames is compared at its likely places only.
         let likely = [0, most + fewest, 1, -1];
-        let best = likely.into_iter().max_by_key(|shift| score(*shift));
+        let best = likely.into_iter().map(|shift| (score(shift), shift)).max();
+        // Where two places are as likely neither is certain.
+        let certain = best.filter(|(hits, shift)| {
+            let others = likely.iter().filter(|other| *other != shift);
+            *hits > 0 && others.map(|other| score(*other)).max() < Some(*hits)
+        });
         let mut anchors = vec![None; levels.len()];
-        if let Some(shift) = best.filter(|shift| score(*shift) > 0) {
+        if let Some((_, shift)) = certain {
             for (i, anchor) in anchors.iter_mut().enumerate() {
                 *anchor = i.checked_add_signed(shift).and_then(|at| loops.get(at)).copied();
             }

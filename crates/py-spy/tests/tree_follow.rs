@@ -11,7 +11,7 @@ use support::target::script_path;
 use support::{Interpreter, for_each, one_per_version};
 use tree_kit::{Stack, assert_family, said, stacks, wait_line};
 
-/// How many samples there must be of each process, of about 60.
+/// How many samples there must be of each process, of about 100.
 const LEAST: u64 = 5;
 
 /// The ways of starting a process that a version has.

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-CPU_SECONDS = 0.15
+CPU_SECONDS = 0.3
 
 
 def spend():

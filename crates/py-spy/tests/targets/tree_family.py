@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-CPU_SECONDS = 0.15
+CPU_SECONDS = 0.25
 
 
 def say(role, line):

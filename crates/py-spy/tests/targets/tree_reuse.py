@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-CPU_SECONDS = 0.15
+CPU_SECONDS = 0.3
 
 
 def work(role):

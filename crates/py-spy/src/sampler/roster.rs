@@ -12,6 +12,9 @@ use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::{HashMap, HashSet};
 
+/// More threads than this that have not set their ids are not waited for at a time.
+const MAX_UNSET: usize = 64;
+
 /// One Python thread.
 #[derive(Debug)]
 pub struct Entry {
@@ -255,6 +258,17 @@ impl Roster {
                 batch.push(gil.wrapping_add(u64::from(locked)), 4);
             }
         }
+        for (_, at) in self.unset_ids(target) {
+            batch.push(at, word);
+        }
+    }
+
+    /// The threads that have not set their ids yet, and where these will be. The list of
+    /// threads does not change when they do, and without a GIL nothing else tells.
+    fn unset_ids(&self, target: &Target) -> impl Iterator<Item = (&Entry, u64)> {
+        let offset = u64::from(target.runtime.layout.thread.thread_id);
+        let unset = self.threads.iter().filter(|entry| !entry.settled);
+        unset.take(MAX_UNSET).map(move |entry| (entry, entry.state.address.wrapping_add(offset)))
     }
 
     /// What a batch says about all threads together.
@@ -284,6 +298,9 @@ impl Roster {
             let read = |at: u64, size| arch.uint(batch.get(at, size)?, 0, size);
             holders.extend(interpreter.gil.and_then(|gil| threads::gil_holder(layout, gil, read)));
         }
+        look.changed |= self
+            .unset_ids(target)
+            .any(|(entry, at)| ptr(at).is_some_and(|id| id != entry.state.pthread_id));
         holders.retain(|holder| *holder != 0);
         look
     }

@@ -4,25 +4,13 @@
 The way in is outer() -> C -> inner(), and inner() says READY and waits for a line; then the next way."""
 import ctypes
 import functools
-import json
-import os
 import re
 import sys
 import threading
 
+from native_stand import inner, kit_call
+
 PATH = sys.argv[2]
-
-
-def inner(*_):
-    sys.stdout.write("READY %s\n" % json.dumps({"pid": os.getpid()}))
-    sys.stdout.flush()
-    wait()
-    return 0
-
-
-def wait():
-    if not os.read(0, 1):
-        os._exit(0)
 
 
 def outer(way):
@@ -30,10 +18,7 @@ def outer(way):
 
 
 def by_call():
-    kit = ctypes.PyDLL(PATH)
-    kit.kit_call.argtypes = [ctypes.py_object]
-    kit.kit_call.restype = ctypes.py_object
-    kit.kit_call(inner)
+    kit_call(PATH)(inner)
 
 
 def by_module():
@@ -81,10 +66,8 @@ def by_sub():
 
 def by_nested():
     """C calls Python calls C calls Python."""
-    kit = ctypes.PyDLL(PATH)
-    kit.kit_call.argtypes = [ctypes.py_object]
-    kit.kit_call.restype = ctypes.py_object
-    kit.kit_call(lambda: sorted([1], key=lambda _: kit.kit_call(inner)))
+    call = kit_call(PATH)
+    call(lambda: sorted([1], key=lambda _: call(inner)))
 
 
 def by_deep():

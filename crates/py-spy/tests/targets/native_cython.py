@@ -1,25 +1,10 @@
 """Cython functions between Python functions. argv: the folder of the module kitcy, and what to do: stand (each of its
 functions calls the next Python one, and at the end READY), or spin (compute, after READY)."""
-import json
-import os
 import sys
 
 sys.path.insert(0, sys.argv[1])
 import kitcy
-
-
-def ready():
-    sys.stdout.write("READY %s\n" % json.dumps({"pid": os.getpid()}))
-    sys.stdout.flush()
-
-
-def inner():
-    ready()
-    wait()
-
-
-def wait():
-    os.read(0, 1)
+from native_stand import inner, ready
 
 
 def stand():

@@ -4,31 +4,19 @@ of named, plain and lost.
 called: C calls Python calls C. The others generate code: it has a name in /tmp/perf-PID.map, or none, or nothing can
 tell how its frame is left; and "shared", if its memory is to look like a file. In each case inner() says READY and waits for a line."""
 import ctypes
-import json
 import mmap
 import os
 import struct
 import sys
 
+from native_stand import inner, kit_call
+
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
 
 
-def inner(*_):
-    sys.stdout.write("READY %s\n" % json.dumps({"pid": os.getpid()}))
-    sys.stdout.flush()
-    wait()
-    return 0
-
-
-def wait():
-    os.read(0, 1)
-
-
 def called():
-    kit = ctypes.PyDLL(sys.argv[1])
-    kit.kit_call.argtypes = [ctypes.py_object]
-    kit.kit_call.restype = ctypes.py_object
-    sorted([1], key=lambda _: kit.kit_call(inner))
+    call = kit_call(sys.argv[1])
+    sorted([1], key=lambda _: call(inner))
 
 
 # mov rax, rdi; mov edi, esi; call rax

@@ -64,10 +64,18 @@ impl ThreadActivity {
         self.quiet < COOL
     }
 
-    /// It was seen to hold the GIL: ask about it again.
+    /// It was seen to hold the GIL: ask about it again. Where nothing can be asked, who holds
+    /// the GIL is taken to compute.
     pub fn warm(&mut self) {
         self.quiet = 0;
         self.ask();
+        self.running |= self.os.is_none();
+    }
+
+    /// It computed before we held it.
+    pub fn held(&mut self) {
+        self.quiet = 0;
+        self.running = true;
     }
 
     /// CPU time in nanoseconds that no sample has been weighed with yet, as of the last

@@ -12,7 +12,7 @@ use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::{HashMap, HashSet};
 
-/// More threads than this that have not set their ids are not waited for at a time.
+/// More threads than this whose ids are not known are not waited for at a time.
 const MAX_UNSET: usize = 64;
 
 /// One Python thread.
@@ -263,11 +263,12 @@ impl Roster {
         }
     }
 
-    /// The threads that have not set their ids yet, and where these will be. The list of
-    /// threads does not change when they do, and without a GIL nothing else tells.
+    /// The threads of which the system's id is not known, and where theirs are. Most have not
+    /// set these yet; the list of threads does not change when they do, and without a GIL
+    /// nothing else tells.
     fn unset_ids(&self, target: &Target) -> impl Iterator<Item = (&Entry, u64)> {
         let offset = u64::from(target.runtime.layout.thread.thread_id);
-        let unset = self.threads.iter().filter(|entry| !entry.settled);
+        let unset = self.threads.iter().filter(|entry| entry.tid.is_none());
         unset.take(MAX_UNSET).map(move |entry| (entry, entry.state.address.wrapping_add(offset)))
     }
 

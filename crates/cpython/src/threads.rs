@@ -3,7 +3,7 @@
 use crate::layout::Layout;
 use crate::object::Objects;
 use remote::{Memory, ReadError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// More interpreters or threads than this are not followed.
 const MAX_INTERPRETERS: usize = 4096;
@@ -22,50 +22,56 @@ pub struct ThreadState {
     pub native_id: Option<u64>,
 }
 
-/// The interpreters listed from the variable at `head` on. A list that changed while it
-/// was read may come out short; it is read again at the next occasion.
+/// Adds the interpreters listed from the variable at `head` on. False if that is not all: the
+/// list changed while it was read, and should be read again.
 pub fn interpreters(
     memory: &dyn Memory,
     layout: &Layout,
     head: u64,
-) -> Result<Vec<u64>, ReadError> {
-    let mut found = Vec::new();
+    into: &mut Vec<u64>,
+) -> Result<bool, ReadError> {
     let mut next = memory.ptr(head)?;
-    while next != 0 && found.len() < MAX_INTERPRETERS && !found.contains(&next) {
-        found.push(next);
+    while next != 0 {
+        if into.len() >= MAX_INTERPRETERS || into.contains(&next) {
+            return Ok(false);
+        }
+        into.push(next);
         match memory.ptr(next.wrapping_add(u64::from(layout.interpreter.next))) {
             Ok(address) => next = address,
-            Err(ReadError::Fault { .. }) => break,
+            Err(ReadError::Fault { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
     }
-    Ok(found)
+    Ok(true)
 }
 
-/// The thread states of the interpreter at `interpreter`, newest first.
+/// Adds the thread states of the interpreter at `interpreter`, newest first. False if that is
+/// not all: one was freed while the list was read, which should be done again.
 pub fn thread_states(
     memory: &dyn Memory,
     layout: &Layout,
     interpreter: u64,
     into: &mut Vec<ThreadState>,
-) -> Result<(), ReadError> {
+) -> Result<bool, ReadError> {
     let arch = layout.arch;
     let thread = &layout.thread;
     let mut next =
         memory.ptr(interpreter.wrapping_add(u64::from(layout.interpreter.threads_head)))?;
-    let from = into.len();
+    let mut seen = HashSet::new();
     let mut bytes = vec![0; thread.size.min(4096) as usize];
-    while next != 0 && into.len() - from < MAX_THREADS {
-        let read = memory.read(next, &mut bytes);
-        match read {
+    while next != 0 {
+        if seen.len() >= MAX_THREADS || !seen.insert(next) {
+            return Ok(false);
+        }
+        match memory.read(next, &mut bytes) {
             Ok(()) => {}
-            Err(ReadError::Fault { .. }) => break,
+            Err(ReadError::Fault { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
         let ptr = |offset: u32| arch.ptr(&bytes, offset as usize).unwrap_or(0);
         if ptr(thread.interp) != interpreter {
             // It was freed while we came to it.
-            break;
+            return Ok(false);
         }
         into.push(ThreadState {
             address: next,
@@ -74,12 +80,8 @@ pub fn thread_states(
             native_id: thread.native_thread_id.map(ptr),
         });
         next = ptr(thread.next);
-        // A circle: the list is bounded, and short lists are looked through.
-        if into[from..].len() < 512 && into[from..].iter().any(|known| known.address == next) {
-            break;
-        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The thread state that holds the GIL at `gil` (3.12 and later), of which `read` gives

@@ -1,12 +1,15 @@
 //! One executable or library of the target, with what is known of its code.
 
+use crate::symbol::library::Library;
 use crate::symbol::{Source, Symbols};
 use crate::unwind::cfi::{Found, Tables};
 use object::{Object, ObjectSection};
 use remote::core::Machine;
 use remote::elf::Headers;
 use remote::{Arch, Memory};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// A mapped ELF file, or the vDSO.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(crate) struct Image {
     inode: u64,
     headers: Option<Headers>,
     tables: Lazy<Tables>,
-    symbols: Lazy<Symbols>,
+    symbols: Lazy<Rc<RefCell<Symbols>>>,
 }
 
 /// Something that is made when it is first needed, or found to be missing.
@@ -145,11 +148,12 @@ impl Image {
     pub fn symbols<'a>(
         &'a mut self,
         memory: &dyn Memory,
+        library: &Library,
         roots: &'a [PathBuf],
-    ) -> Option<(&'a mut Symbols, Source<'a>)> {
+    ) -> Option<(&'a RefCell<Symbols>, Source<'a>)> {
         let source =
             Source { file: self.file.as_deref(), path: &self.path, start: self.range.0, roots };
-        let symbols = self.symbols.get(|| Some(Symbols::read(memory, source)))?;
+        let symbols = self.symbols.get(|| Some(library.symbols(memory, source)))?;
         Some((symbols, source))
     }
 

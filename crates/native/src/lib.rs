@@ -27,4 +27,5 @@ mod unwind;
 pub use merge::{Choice, Level, Outcome, Step, merge};
 pub use registers::Registers;
 pub use space::{Frame, Function, FunctionId, Setting, Space, Walk};
+pub use symbol::library::Library;
 pub use unwind::{Stack, StackCopy, Stop};

@@ -6,6 +6,7 @@ use crate::image::Image;
 use crate::interpreter::{self, Role};
 use crate::registers::Registers;
 use crate::symbol::cython::LineMaps;
+use crate::symbol::library::Library;
 use crate::symbol::perf::PerfMap;
 use crate::unwind::{Rule, Stack, Stop, scan, scan_arm};
 use remote::core::Machine;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 /// Deeper stacks are cut; at 16 bytes a frame the least, this is some megabytes of stack.
 const MAX_FRAMES: usize = 200_000;
 /// Addresses known; past this many all are forgotten and learned anew.
-const MAX_SITES: usize = 1 << 20;
+const MAX_SITES: usize = 1 << 18;
 
 /// What a process's code is, and where it can be looked for.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Setting {
     /// Folders that debug files and sources are looked for under: the target's root, then
     /// ours.
     pub roots: Vec<PathBuf>,
+    /// Symbols that have been read for other processes, and are kept for others.
+    pub library: Library,
     /// Where the program names the functions that it generates.
     pub perf_map: Option<PathBuf>,
 }
@@ -171,6 +174,9 @@ impl Space {
     /// kept.
     pub fn update(&mut self, mappings: &[Mapping], modules: &[Module]) {
         let old = std::mem::take(&mut self.order);
+        if let Some(map) = &mut self.perf_map {
+            map.recheck();
+        }
         let mut add = |images: &mut Vec<Image>, module: Image, inode: u64| {
             let range = module.range;
             let same = |(_, _, at): &&(u64, u64, usize)| {
@@ -252,6 +258,12 @@ impl Space {
     ) {
         into.frames.clear();
         into.end = None;
+        // No frame of an earlier walk is asked about any longer.
+        if self.sites.len() >= MAX_SITES {
+            self.known.clear();
+            self.sites.clear();
+            self.listed.clear();
+        }
         let mut registers = *registers;
         registers.end_addresses_at(self.end);
         // Where a call returns to belongs to the call only from one byte before.
@@ -286,9 +298,6 @@ impl Space {
     fn site(&mut self, memory: &dyn Memory, address: u64) -> SiteId {
         if let Some(site) = self.known.get(&address) {
             return *site;
-        }
-        if self.known.len() >= MAX_SITES {
-            self.known.clear();
         }
         let site = self.make_site(memory, address);
         let id = SiteId(u32::try_from(self.sites.len()).unwrap_or(u32::MAX));

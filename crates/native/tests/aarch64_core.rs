@@ -1,7 +1,7 @@
 //! The core file of a 64-bit ARM machine, made by hand, is unwound on any machine: by what
 //! it is, not by where it is read.
 
-use native::{Registers, Setting, Space, Stop, Walk};
+use native::{Library, Registers, Setting, Space, Stop, Walk};
 use remote::core::{Core, Lookup, Machine};
 use remote::{Memory, Module};
 use std::io::Write;
@@ -149,6 +149,7 @@ fn a_stack_of_aarch64_is_unwound_by_tables_and_by_its_code() {
         interpreter: String::new(),
         roots: Vec::new(),
         perf_map: None,
+        library: Library::default(),
     };
     let mut space = Space::new(setting);
     space.update(&core.mappings, &core.modules);

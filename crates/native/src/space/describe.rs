@@ -22,7 +22,9 @@ impl Space {
         let mut source_file = None;
         let mut lines = Vec::new();
         let mut eval_calls_loop = false;
-        if let Some((symbols, source)) = self.images[image].symbols(memory, &roots) {
+        let library = self.setting.library.clone();
+        if let Some((symbols, source)) = self.images[image].symbols(memory, &library, &roots) {
+            let mut symbols = symbols.borrow_mut();
             let symbol = symbols.function(in_file(address), bounds_in_file);
             raw = symbol.map(|symbol| symbol.name.to_owned());
             eval_calls_loop = interpreter
@@ -126,11 +128,13 @@ impl Space {
             let start = self.images[image].range.0;
             start.wrapping_sub(self.images[image].in_file(memory, start))
         };
-        let (symbols, _) = self.images[image].symbols(memory, &roots)?;
-        let eval = symbols
-            .address("_PyEval_EvalFrameDefault")
-            .or_else(|| symbols.address("PyEval_EvalFrameEx"))?
-            .wrapping_add(bias);
+        let library = self.setting.library.clone();
+        let eval = {
+            let (symbols, _) = self.images[image].symbols(memory, &library, &roots)?;
+            let symbols = symbols.borrow();
+            let found = symbols.address("_PyEval_EvalFrameDefault");
+            found.or_else(|| symbols.address("PyEval_EvalFrameEx"))?.wrapping_add(bias)
+        };
         let machine = self.setting.machine;
         let range = self.images[image].function(memory, machine, eval)?;
         let text = |at: u64, into: &mut [u8]| memory.read_some(at, into).unwrap_or(0);

@@ -3,6 +3,7 @@
 pub(crate) mod cython;
 pub(crate) mod debug;
 pub(crate) mod demangle;
+pub(crate) mod library;
 pub(crate) mod perf;
 pub(crate) mod table;
 

@@ -1,5 +1,6 @@
 //! `/tmp/perf-PID.map`: functions that a program has generated, as it tells profilers.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,19 +14,27 @@ const MAX_FILE: u64 = 256 << 20;
 pub(crate) struct PerfMap {
     path: PathBuf,
     seen: Option<(u64, SystemTime)>,
+    /// Whether the file has not changed is known.
+    checked: bool,
     functions: Vec<(u64, u64, String)>,
 }
 
 impl PerfMap {
     /// Kept at `path`. Reads nothing yet.
     pub fn new(path: PathBuf) -> PerfMap {
-        PerfMap { path, seen: None, functions: Vec::new() }
+        PerfMap { path, seen: None, checked: false, functions: Vec::new() }
+    }
+
+    /// The file may have changed: look at it again before the next answer. Memory of functions
+    /// that are no more is used for others.
+    pub fn recheck(&mut self) {
+        self.checked = false;
     }
 
     /// The function at `address`: its start and name. Looks at the file again if it has
     /// changed and the address is not known.
     pub fn find(&mut self, address: u64) -> Option<(u64, &str)> {
-        if self.position(address).is_none() {
+        if !std::mem::replace(&mut self.checked, true) || self.position(address).is_none() {
             self.read();
         }
         let at = self.position(address)?;
@@ -61,24 +70,32 @@ fn open_plain(path: &Path) -> Option<(File, (u64, SystemTime))> {
     Some((File::open(path).ok()?, (meta.len(), meta.modified().ok()?)))
 }
 
-/// Lines of start and size, hexadecimal, and a name. Where ranges overlap the later line
-/// counts.
+/// Lines of start and size, hexadecimal, and a name. A function that a later one overlaps is no
+/// more.
 fn parse(bytes: &[u8]) -> Vec<(u64, u64, String)> {
     let text = String::from_utf8_lossy(bytes);
     let number =
         |field: &str| u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok();
-    let mut functions: Vec<(u64, u64, String)> = text
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.splitn(3, ' ');
-            let (start, size) = (number(fields.next()?)?, number(fields.next()?)?);
-            Some((start, size, fields.next()?.trim().to_owned()))
-        })
-        .collect();
-    functions.reverse();
-    functions.sort_by_key(|(start, ..)| *start);
-    functions.dedup_by_key(|(start, ..)| *start);
-    functions
+    let mut functions: BTreeMap<u64, (u64, &str)> = BTreeMap::new();
+    let lines = text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ' ');
+        let (start, size) = (number(fields.next()?)?, number(fields.next()?)?);
+        Some((start, size, fields.next()?.trim()))
+    });
+    for (start, size, name) in lines {
+        let end = start.saturating_add(size);
+        while let Some((other, _)) = functions
+            .range(..end)
+            .next_back()
+            .filter(|(other, (length, _))| other.saturating_add(*length) > start)
+            .map(|(other, length)| (*other, length))
+        {
+            functions.remove(&other);
+        }
+        functions.insert(start, (size, name));
+    }
+    let function = |(start, (size, name)): (u64, (u64, &str))| (start, size, name.to_owned());
+    functions.into_iter().map(function).collect()
 }
 
 #[cfg(test)]
@@ -94,5 +111,22 @@ mod tests {
         assert_eq!(perf.find(0x7f0c), None);
         assert_eq!(perf.find(0x801f), Some((0x8000, "two words")));
         assert_eq!(perf.find(0x8020), None);
+    }
+
+    #[test]
+    fn memory_is_used_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("perf.map");
+        let mut perf = PerfMap::new(path.clone());
+        std::fs::write(&path, "100 10 first\n110 10 second\n120 10 third\n").expect("a file");
+        assert_eq!(perf.find(0x115), Some((0x110, "second")));
+        let more = "100 10 first\n110 10 second\n120 10 third\n108 10 new\n";
+        std::fs::write(&path, more).expect("a file");
+        assert_eq!(perf.find(0x115), Some((0x110, "second")), "not asked to look again");
+        perf.recheck();
+        assert_eq!(perf.find(0x115), Some((0x108, "new")));
+        assert_eq!(perf.find(0x118), None);
+        assert_eq!(perf.find(0x100), None);
+        assert_eq!(perf.find(0x121), Some((0x120, "third")));
     }
 }

@@ -390,11 +390,11 @@ impl Reader<'_> {
     fn states(&self) -> (Vec<u64>, Vec<ThreadState>) {
         let layout = &self.runtime.layout;
         let memory = &self.core.memory;
-        let interpreters = threads::interpreters(memory, layout, self.runtime.interpreters_head)
-            .unwrap_or_default();
-        let mut states = Vec::new();
+        let (mut interpreters, mut states) = (Vec::new(), Vec::new());
+        // What is missing of one does not keep the others.
+        let head = self.runtime.interpreters_head;
+        let _ = threads::interpreters(memory, layout, head, &mut interpreters);
         for interpreter in &interpreters {
-            // What is missing of one does not keep the others.
             let _ = threads::thread_states(memory, layout, *interpreter, &mut states);
         }
         states.reverse();

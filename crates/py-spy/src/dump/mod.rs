@@ -13,17 +13,20 @@ pub mod waits;
 use crate::cli::DumpArgs;
 use crate::error::Error;
 use crate::named;
+use ::native::Library;
 use snapshot::{Request, Snapshot};
 use std::io::Write;
 use tree::Taken;
 
 /// Runs the command.
 pub fn run(args: &DumpArgs) -> Result<u8, Error> {
+    let library = Library::default();
     let request = Request {
         policy: args.pausing.policy(),
         locals: args.locals,
         class_names: args.class_names,
         native: args.native.choice(),
+        library: &library,
     };
     let pids = match &args.name {
         Some(name) => vec![named::find(name)?],

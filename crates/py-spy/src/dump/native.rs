@@ -5,7 +5,7 @@ use cpython::Runtime;
 use cpython::runs;
 use cpython::still::Stack;
 use cpython::threads::ThreadState;
-use native::{Choice, Function, FunctionId, Level, Registers, Setting, Space, Step, Walk};
+use native::{Choice, Function, FunctionId, Level, Library, Registers, Setting, Space, Step, Walk};
 use remote::Memory;
 use remote::core::{Core, CoreThread};
 use std::path::Path;
@@ -50,6 +50,7 @@ impl<'a> CoreNatives<'a> {
             interpreter: runtime.module.clone(),
             roots: vec![root.to_owned()],
             perf_map: None,
+            library: Library::default(),
         };
         let mut space = Space::new(setting);
         space.update(&core.mappings, &core.modules);

@@ -101,7 +101,7 @@ const HOLD_BOUND_NS: u64 = 1_000_000_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Request {
+pub struct Request<'a> {
     /// When threads are paused.
     pub policy: Policy,
     /// How many times `-l` was given.
@@ -110,9 +110,11 @@ pub struct Request {
     pub class_names: bool,
     /// Which native functions are shown.
     pub native: Option<native::Choice>,
+    /// Symbols of native functions, for all processes.
+    pub library: &'a native::Library,
 }
 
-impl Request {
+impl Request<'_> {
     fn budget(self) -> Option<Budget> {
         (self.locals > 0).then(|| Budget::level(usize::from(self.locals)))
     }
@@ -139,7 +141,7 @@ impl Snapshot {
             native: request.native,
             pause_bound_ns: PAUSE_BOUND_NS,
         };
-        let mut sampler = Sampler::new(target, options)?;
+        let mut sampler = Sampler::new(target, options, request.library)?;
         if sampler.cannot_pause() {
             eprintln!(
                 "py-spy> process {pid} is held by another tracer: it is read without pausing it"

@@ -22,22 +22,26 @@ pub struct Python {
     pub title: String,
     /// When to ask for that again.
     pub check: Instant,
+    /// How long after that to ask once more.
+    wait: Duration,
 }
 
 /// How long after it was found a process is asked what it calls itself now: after a fork
-/// that changes soon, if at all. And how often from then on.
+/// that changes soon, if at all. Then ever less often, down to the last.
 const FIRST_CHECK: Duration = Duration::from_millis(60);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 impl Python {
     /// Found just now.
     pub fn new(runtime: Runtime, title: String) -> Python {
-        Python { runtime: Box::new(runtime), title, check: Instant::now() + FIRST_CHECK }
+        let check = Instant::now() + FIRST_CHECK;
+        Python { runtime: Box::new(runtime), title, check, wait: FIRST_CHECK }
     }
 
     /// It has been asked.
     pub fn checked(&mut self) {
-        self.check = Instant::now() + CHECK_EVERY;
+        self.check = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(CHECK_EVERY);
     }
 }
 

@@ -22,10 +22,11 @@ use crate::error::Error;
 use crate::sampler::{Counters, Options, Sampler};
 use crate::target::Target;
 use kin::{Ancestor, Life};
+use native::Library;
 use profile::{Keep, Meta, Process, ProcessIx, Recording, StackId, ThreadIx, WeightUnit};
 use remote::ReadError;
 use remote::os::family::{self, Descent};
-use remote::os::{clock, pause};
+use remote::os::{clock, files, pause};
 use rustc_hash::FxHashMap;
 use scout::{Find, Identity, Name, News, Scope, Scout};
 use std::collections::HashSet;
@@ -88,6 +89,8 @@ pub struct Fleet {
     /// The recording's processes: `exec` makes another of one.
     processes: FxHashMap<Life, ProcessIx>,
     plan: Plan,
+    /// Symbols of native functions, for all members.
+    library: Library,
     /// Waiting threads are observed, whether they count or not.
     watch: bool,
     observed: Vec<Observed>,
@@ -102,6 +105,8 @@ impl Fleet {
     /// Attaches to the processes of `plan`. Where their children are followed as well, they
     /// need not be Python themselves.
     pub fn new(mut plan: Plan) -> Result<Fleet, Error> {
+        // A few for each thread; what we start ourselves has been started by now.
+        files::open_many();
         let mut seen = HashSet::new();
         plan.pids.retain(|pid| seen.insert(*pid));
         let mut targets = Vec::new();
@@ -152,6 +157,7 @@ impl Fleet {
             roots: descents,
             processes: FxHashMap::default(),
             plan,
+            library: Library::default(),
             watch: false,
             observed: Vec::new(),
             wanted: Vec::new(),
@@ -355,7 +361,7 @@ impl Fleet {
         let pid = target.process.pid;
         let command = target.command();
         let version = target.runtime.layout.version;
-        let mut sampler = Sampler::new(target, self.plan.options)?;
+        let mut sampler = Sampler::new(target, self.plan.options, &self.library)?;
         sampler.watch_waiting(self.watch);
         let past = &mut self.past;
         self.members.retain(|member| {
@@ -422,8 +428,9 @@ impl Fleet {
                  all, {share:.2} % of the time; {} pauses failed. filtered: stacks left out \
                  because of --include, --exclude or --thread. unmerged: stacks whose \
                  native and Python frames did not fit together, shown with those that are \
-                 certain; {} of them because their thread got no processor to stop on, or had \
-                 been held for too large a part of the time",
+                 certain; {} of them because their thread could not be held: it got no \
+                 processor to stop on, was held by another tracer, or had been held for too \
+                 large a part of the time",
                 quality.pause_failed, quality.unheld
             ));
         }

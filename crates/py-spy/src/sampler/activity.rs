@@ -16,6 +16,9 @@ const FEW: usize = 3;
 const COOL: u32 = 16;
 /// CPU time that is not explained up to this is no reason to look at all threads.
 const SLACK_NS: u64 = 100_000;
+/// With more threads than this, the files of those that wait are not kept open: a process may
+/// open only so many.
+const MAX_OPEN: usize = 64;
 /// Looking at all threads may take one part in this many of the time.
 const SCAN_SHARE: u64 = 20;
 
@@ -106,11 +109,23 @@ impl ThreadActivity {
             self.quiet = 0;
         } else if self.quiet < COOL {
             self.quiet += 1;
-            if self.quiet == COOL
-                && let Some(os) = &mut self.os
-            {
-                os.rest();
+            if self.quiet == COOL {
+                self.rest();
             }
+        }
+    }
+
+    /// Closes its files if it waits and there are `many` like it.
+    fn spare(&mut self, many: bool) {
+        if many && !self.running {
+            self.rest();
+        }
+    }
+
+    /// Closes its files; they are opened again when it is asked about.
+    fn rest(&mut self) {
+        if let Some(os) = &mut self.os {
+            os.rest();
         }
     }
 
@@ -137,8 +152,16 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Brings all of `threads` up to date. `changed` says that some are new.
-    pub fn update(&mut self, pid: i32, proc_dir: &Path, threads: &mut [Entry], changed: bool) {
+    /// Brings all of `threads` up to date. `changed` says that some are new, `closely` that
+    /// those that wait are of interest too: where none computes, the clocks tell exactly
+    /// whether one did.
+    pub fn update(
+        &mut self,
+        (pid, proc_dir): (i32, &Path),
+        threads: &mut [Entry],
+        changed: bool,
+        closely: bool,
+    ) {
         self.tracking = threads.len() > FEW;
         if !self.tracking {
             for entry in threads {
@@ -146,17 +169,27 @@ impl Activity {
             }
             return;
         }
+        let many = self.are_many(threads);
         let began = clock::now_ns();
         let total = clock::process_cpu(pid).map_or(0, |used| used.as_nanos() as i128);
+        let mut calm = true;
         for entry in threads.iter_mut().filter(|entry| entry.activity.is_hot()) {
-            entry.activity.ask();
             entry.activity.ask_cpu();
+            entry.activity.ask();
+            entry.activity.spare(many);
+            calm &= !entry.activity.is_running();
         }
         for (_, native) in self.native.iter_mut().filter(|(_, native)| native.is_hot()) {
-            native.ask_cpu();
+            calm &= native.ask_cpu() == 0;
+            native.spare(many);
         }
         let unexplained = self.base_ns.map(|base| total - self.known_ns(threads) - base);
-        let due = unexplained.is_none_or(|ns| ns > i128::from(SLACK_NS) || ns < -1_000_000_000);
+        if let (true, Some(base), Some(ns @ ..0)) = (calm, &mut self.base_ns, unexplained) {
+            // It was taken while some ran, whose clocks lag.
+            *base += ns;
+        }
+        let slack = if calm && closely { 0 } else { i128::from(SLACK_NS) };
+        let due = unexplained.is_none_or(|ns| ns > slack || ns < -1_000_000_000);
         let affordable = began > self.scanned_ns + SCAN_SHARE * self.scan_took_ns;
         if changed || (due && affordable) {
             self.scan(pid, proc_dir, threads);
@@ -170,6 +203,10 @@ impl Activity {
         self.tracking
     }
 
+    fn are_many(&self, threads: &[Entry]) -> bool {
+        threads.len() + self.native.len() > MAX_OPEN
+    }
+
     fn known_ns(&self, threads: &[Entry]) -> i128 {
         let python = threads.iter().map(|entry| &entry.activity);
         let all = python.chain(self.native.iter().map(|(_, native)| native));
@@ -178,12 +215,14 @@ impl Activity {
 
     /// Looks at every thread.
     fn scan(&mut self, pid: i32, proc_dir: &Path, threads: &mut [Entry]) {
+        let many = self.are_many(threads);
         for entry in threads.iter_mut() {
             let activity = &mut entry.activity;
             if activity.ask_cpu() > 0 {
                 activity.quiet = 0;
             }
             activity.ask();
+            activity.spare(many);
         }
         if os::threads::list(proc_dir, &mut self.tids).is_ok() {
             let python = |tid: &i32| threads.iter().any(|entry| entry.tid == Some(*tid));
@@ -195,7 +234,9 @@ impl Activity {
                 }
             }
             for (_, native) in &mut self.native {
-                native.quiet = if native.ask_cpu() > 0 { 0 } else { native.quiet + 1 };
+                native.quiet =
+                    if native.ask_cpu() > 0 { 0 } else { native.quiet.saturating_add(1) };
+                native.spare(many);
             }
         }
         // Read after the threads: what they use meanwhile must not look unexplained.

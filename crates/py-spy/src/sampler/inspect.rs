@@ -155,7 +155,12 @@ impl Sampler {
             };
             let (active, gil) = (self.is_running(thread), self.holds_gil(thread));
             let sample = Sampled { thread, stack, active, gil, weight: 0 };
+            let last = self.roster.threads[thread].last;
             self.show(sample);
+            if self.natives.is_some() {
+                // These are the Python frames alone.
+                self.roster.threads[thread].last = last;
+            }
             let copied = if hold { self.look_native(thread) } else { None };
             let (frames, calls) = (Vec::new(), Vec::new());
             let mut one = Seen { sample, frames, calls, held, merged: None, copied };
@@ -175,7 +180,7 @@ impl Sampler {
             let now = self.samples.iter().find(|sample| sample.thread == one.sample.thread);
             one.sample.gil = now.is_some_and(|sample| sample.gil);
         }
-        self.roster.find_names(&self.target);
+        self.renamed |= self.roster.find_names(&self.target);
         let scene = Scene {
             target: &self.target,
             roster: &self.roster,

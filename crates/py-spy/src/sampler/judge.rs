@@ -107,7 +107,7 @@ impl Sampler {
                 self.read_still(thread, false)
             }
         };
-        self.pauser.resume();
+        self.pauser.resume_one(tid);
         if paused.is_ok() {
             self.counters.paused += 1;
             self.counters.paused_ns += clock::now_ns() - stopped;
@@ -186,7 +186,11 @@ impl Sampler {
             let captured =
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             let frame = match captured {
-                Captured::Empty | Captured::Gone => return Ok(Still::Nothing),
+                Captured::Empty => return Ok(Still::Nothing),
+                Captured::Gone => {
+                    self.gone(thread);
+                    return Ok(Still::Nothing);
+                }
                 // A generator whose caller is not there has just been left.
                 Captured::Stack { .. } if !held && self.ends_in_generator() => {
                     before = None;

@@ -168,8 +168,12 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Prepares to sample `target`.
-    pub fn new(target: Target, options: Options) -> Result<Sampler, Error> {
+    /// Prepares to sample `target`. Symbols are looked for in `library` first.
+    pub fn new(
+        target: Target,
+        options: Options,
+        library: &::native::Library,
+    ) -> Result<Sampler, Error> {
         let mut sampler = Sampler {
             roster: Roster::default(),
             counters: Counters::default(),
@@ -180,7 +184,7 @@ impl Sampler {
             activity: Activity::default(),
             recall: Recall::default(),
             capture: Capture::default(),
-            natives: options.native.and_then(|choice| Natives::new(&target, choice)),
+            natives: options.native.and_then(|choice| Natives::new(&target, choice, library)),
             strangers: Strangers::default(),
             pauser: Pauser::new(),
             cannot_pause: options.policy == Policy::NonBlocking
@@ -297,7 +301,12 @@ impl Sampler {
         let reads_waiting = self.reads_waiting();
         let process = &self.target.process;
         let threads = &mut self.roster.threads;
-        self.activity.update(process.pid, process.proc_dir(), threads, changed);
+        let of = (process.pid, process.proc_dir());
+        self.activity.update(of, threads, changed, reads_waiting);
+        let held = |entry: &Entry| entry.tid.is_some_and(|tid| self.pauser.holds(tid));
+        if self.options.policy == Policy::Blocking {
+            threads.iter_mut().filter(|entry| held(entry)).for_each(|entry| entry.activity.held());
+        }
         if self.options.cpu {
             for entry in threads.iter_mut().filter(|entry| entry.activity.is_hot()) {
                 entry.activity.look_at_clock();
@@ -322,7 +331,10 @@ impl Sampler {
         for _ in 0..3 {
             self.capture.begin(&self.target, &self.roster, &self.codes, &self.wanted);
             self.capture.read(&self.target, &self.roster, &mut self.codes)?;
-            if ended || self.capture.look().changed {
+            // A holder that is not in the list: it came, or was missed, while that was read.
+            let unknown = |holder: &u64| self.roster.position(*holder).is_none();
+            let stray = !met && self.capture.holders().iter().any(unknown);
+            if ended || stray || self.capture.look().changed {
                 if !std::mem::replace(&mut met, true) {
                     self.meet_newcomers()?;
                 }
@@ -382,10 +394,7 @@ impl Sampler {
                 self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
             match captured {
                 Captured::Empty => {}
-                Captured::Gone => {
-                    self.roster.threads[thread].last = None;
-                    self.roster.distrust();
-                }
+                Captured::Gone => self.gone(thread),
                 Captured::Stack { .. } if self.is_held(thread) => self.settle(thread, true)?,
                 Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
                     Some(stack) if self.capture.is_whole() => {
@@ -408,6 +417,12 @@ impl Sampler {
             self.make_sure(thread, first)?;
         }
         Ok(())
+    }
+
+    /// Where a thread's state was, there is none, or another's.
+    fn gone(&mut self, thread: usize) {
+        self.roster.threads[thread].last = None;
+        self.roster.distrust();
     }
 
     fn is_running(&self, thread: usize) -> bool {
@@ -448,6 +463,8 @@ impl Sampler {
             for i in 0..self.samples.len() {
                 self.samples[i].gil &= self.holds_gil(self.samples[i].thread);
             }
+            let gil_only = self.options.gil_only;
+            self.samples.retain(|sampled| sampled.gil || !gil_only);
         }
         self.roster.threads[sampled.thread].last = Some(sampled.stack);
         self.samples.push(sampled);
@@ -455,6 +472,11 @@ impl Sampler {
 
     /// Whether to show what waits as well, with no weight where the options do not ask for it.
     pub fn watch_waiting(&mut self, watch: bool) {
+        if watch && !self.reads_waiting() {
+            // Those that wait now were last read when they computed.
+            self.roster.threads.iter_mut().for_each(|entry| entry.last = None);
+            self.strangers.forget_stacks();
+        }
         self.watch = watch;
     }
 

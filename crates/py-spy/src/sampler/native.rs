@@ -18,7 +18,8 @@ use super::{Roster, Sampler};
 use crate::target::Target;
 use cpython::runs::{self, Run};
 use native::{
-    Choice, Function, FunctionId, Level, Registers, Setting, Space, StackCopy, Step, Stop, Walk,
+    Choice, Function, FunctionId, Level, Library, Registers, Setting, Space, StackCopy, Step, Stop,
+    Walk,
 };
 use remote::core::Machine;
 use remote::os::clock;
@@ -101,7 +102,7 @@ pub const MACHINE: Machine =
 
 impl Natives {
     /// For `target`; `None` where its code cannot be read on this machine (32-bit programs).
-    pub fn new(target: &Target, choice: Choice) -> Option<Natives> {
+    pub fn new(target: &Target, choice: Choice, library: &Library) -> Option<Natives> {
         if target.process.memory.arch() != remote::Arch::LE64 {
             return None;
         }
@@ -113,6 +114,7 @@ impl Natives {
             interpreter: target.runtime.module.clone(),
             perf_map: Some(root.join(format!("tmp/perf-{name}.map"))),
             roots: vec![root, PathBuf::from("/")],
+            library: library.clone(),
         };
         let mut natives = Natives {
             space: Space::new(setting),
@@ -274,10 +276,21 @@ impl Sampler {
         let Some(tid) = entry.tid else { return self.without_natives(thread) };
         if self.is_held(thread) {
             let registers = self.held_registers(tid);
-            return self.read_held(thread, tid, registers, Hold::Shared);
-        }
-        if !self.is_running(thread) && self.read_waiting(thread, tid)? {
+            let clear = self.read_held(thread, tid, registers, Hold::Shared)?;
+            self.counters.dropped += u64::from(!clear);
             return Ok(());
+        }
+        if !self.is_running(thread) {
+            if self.read_waiting(thread, tid)? {
+                return Ok(());
+            }
+            // It went on, and may wait again already.
+            if !self.may_interrupt(thread) {
+                return match self.read_waiting(thread, tid)? {
+                    true => Ok(()),
+                    false => self.without_natives(thread),
+                };
+            }
         }
         self.hold_and_read(thread, tid)
     }
@@ -290,7 +303,8 @@ impl Sampler {
         let registers = self.held_registers(tid);
         let result = self.read_held(thread, tid, registers, Hold::Own(stopped));
         self.let_go(tid, stopped);
-        result
+        self.counters.dropped += u64::from(!result?);
+        Ok(())
     }
 
     /// Holds a thread if there is time for it, and returns since when.
@@ -311,7 +325,7 @@ impl Sampler {
     /// Lets go of a thread that was held since `stopped`, unless that was done already.
     pub(super) fn let_go(&mut self, tid: i32, stopped: u64) {
         if self.pauser.holds(tid) {
-            self.pauser.resume();
+            self.pauser.resume_one(tid);
             let held_ns = clock::now_ns() - stopped;
             log::trace!("thread {tid}: held for {} us", held_ns / 1000);
             self.counters.paused_ns += held_ns;
@@ -328,8 +342,9 @@ impl Sampler {
             return Ok(false);
         };
         let registers = Registers::bare(MACHINE, before.pc, before.sp);
-        self.read_held(thread, tid, Some(registers), Hold::Waits)?;
+        let clear = self.read_held(thread, tid, Some(registers), Hold::Waits)?;
         if self.roster.threads[thread].activity.standing() == Some(before) {
+            self.counters.dropped += u64::from(!clear);
             return Ok(true);
         }
         if let Some(natives) = &mut self.natives
@@ -340,16 +355,17 @@ impl Sampler {
         Ok(false)
     }
 
-    /// Reads a thread that stands still; what it shows is kept for later.
+    /// Reads a thread that stands still; what it shows is kept for later. False if that was
+    /// unclear.
     fn read_held(
         &mut self,
         thread: usize,
         tid: i32,
         registers: Option<Registers>,
         hold: Hold,
-    ) -> Result<(), ReadError> {
+    ) -> Result<bool, ReadError> {
         let (Some(registers), Some(natives)) = (registers, &mut self.natives) else {
-            return self.without_natives(thread);
+            return self.without_natives(thread).map(|()| true);
         };
         let region = natives.region(tid, registers.sp());
         self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
@@ -360,15 +376,18 @@ impl Sampler {
         match captured {
             Captured::Stack { .. } => {}
             Captured::Empty if natives.choice.all => {}
-            Captured::Empty | Captured::Gone => {
+            Captured::Empty => {
                 self.roster.threads[thread].last = None;
-                return Ok(());
+                return Ok(true);
+            }
+            Captured::Gone => {
+                self.gone(thread);
+                return Ok(true);
             }
             // Caught between two instructions that belong together.
             Captured::Torn { .. } => {
                 self.counters.torn += 1;
-                self.counters.dropped += 1;
-                return Ok(());
+                return Ok(false);
             }
         }
         if !self.capture.is_whole() {
@@ -377,10 +396,9 @@ impl Sampler {
         if let Hold::Own(stopped) = hold {
             self.let_go(tid, stopped);
         }
-        let Some(natives) = &mut self.natives else { return Ok(()) };
+        let Some(natives) = &mut self.natives else { return Ok(true) };
         if !self.capture.is_whole() {
-            self.counters.dropped += 1;
-            return Ok(());
+            return Ok(false);
         }
         let mut pending = natives.take(thread, tid, registers);
         (pending.start, pending.guessed) = (region.start, region.guessed);
@@ -389,7 +407,7 @@ impl Sampler {
         pending.calls.extend_from_slice(self.capture.calls());
         pending.keep(&self.target, &self.roster, &self.capture);
         natives.pending.push(pending);
-        Ok(())
+        Ok(true)
     }
 
     /// Samples the Python frames of a thread alone.
@@ -454,17 +472,11 @@ impl Sampler {
         }
     }
 
-    /// Whether the system call that a thread waits in is begun again after an interruption.
-    pub(super) fn may_interrupt(&mut self, thread: usize) -> bool {
-        let entry = self.roster.threads.get_mut(thread);
-        let standing = entry.and_then(|entry| entry.activity.standing());
-        standing.is_none_or(|standing| !standing.call.is_some_and(remote::os::threads::is_fragile))
-    }
-
-    /// Takes the merged stack in `steps`.
-    fn accept_merged(&mut self, pending: &Pending) {
-        let Some(natives) = &self.natives else { return };
-        let calls: Vec<Call> = natives
+    /// The merged stack in `steps`; `None` if there is nothing in it.
+    pub(super) fn merged(&mut self, pending: &Pending) -> Option<NodeId> {
+        let calls: Vec<Call> = self
+            .natives
+            .as_ref()?
             .steps
             .iter()
             .filter_map(|step| match step {
@@ -472,11 +484,14 @@ impl Sampler {
                 Step::Native(function) => Some(Call::native(*function)),
             })
             .collect();
-        if calls.is_empty() {
-            return;
+        (!calls.is_empty()).then(|| self.trie.witness(&calls))
+    }
+
+    /// Takes the merged stack in `steps`.
+    fn accept_merged(&mut self, pending: &Pending) {
+        if let Some(stack) = self.merged(pending) {
+            self.capture.set_holders(&pending.holders);
+            self.accept(pending.thread, stack);
         }
-        let stack: NodeId = self.trie.witness(&calls);
-        self.capture.set_holders(&pending.holders);
-        self.accept(pending.thread, stack);
     }
 }

@@ -39,6 +39,10 @@ pub struct Stranger {
     pub functions: Vec<FunctionId>,
 }
 
+fn fails_if_held(standing: Standing) -> bool {
+    standing.call.is_some_and(is_fragile)
+}
+
 impl Sampler {
     /// Whether native functions are shown: they may be asked for and still not be readable.
     pub fn shows_natives(&self) -> bool {
@@ -135,6 +139,12 @@ impl Sampler {
         copied
     }
 
+    /// Whether the system call that a thread waits in is begun again after an interruption.
+    pub(super) fn may_interrupt(&mut self, thread: usize) -> bool {
+        let entry = self.roster.threads.get_mut(thread);
+        !entry.and_then(|entry| entry.activity.standing()).is_some_and(fails_if_held)
+    }
+
     pub(super) fn standing(&self, tid: i32) -> Option<Standing> {
         os::Thread::new(self.target.process.proc_dir(), tid).standing()
     }
@@ -145,17 +155,16 @@ impl Sampler {
         let tid = pending.tid;
         let Some(natives) = &mut self.natives else { return false };
         let (whole, stop) = natives.merge(&self.target, pending);
-        let fragile = |standing: Standing| standing.call.is_some_and(is_fragile);
         if whole
             || !matches!(stop, Some(Stop::Register(_)))
             || self.cannot_pause
-            || self.standing(tid).is_some_and(fragile)
-            || self.pauser.pause(tid, self.options.pause_bound_ns).is_err()
+            || self.standing(tid).is_some_and(fails_if_held)
         {
             return whole;
         }
+        let Some(stopped) = self.hold_one(tid) else { return whole };
         let newer = self.copy_native(tid, None);
-        self.pauser.resume();
+        self.let_go(tid, stopped);
         self.natives.as_mut().is_some_and(|natives| natives.merge(&self.target, &newer).0)
     }
 

@@ -12,6 +12,9 @@ use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::{HashMap, HashSet};
 
+/// A list of threads that changes while it is read is read this often, and then again with the
+/// next sample.
+const MAX_READS: usize = 3;
 /// More threads than this whose ids are not known are not waited for at a time.
 const MAX_UNSET: usize = 64;
 
@@ -90,10 +93,46 @@ impl Roster {
     /// still there. True if any came or went, or if some are known to have `ended`: another
     /// thread may be in the same place.
     pub fn refresh(&mut self, target: &Target, ended: bool) -> Result<bool, ReadError> {
+        let mut whole = false;
+        for _ in 0..MAX_READS {
+            whole = self.read_states(target)?;
+            if whole {
+                break;
+            }
+        }
+        if !whole {
+            self.distrust();
+        }
+        let same = self.states.len() == self.threads.len()
+            && self.states.iter().zip(&self.threads).all(|(state, entry)| *state == entry.state);
+        if same && !ended {
+            return Ok(false);
+        }
+        let old = std::mem::take(&mut self.threads).into_iter();
+        let mut old: HashMap<u64, Entry> = old.map(|entry| (entry.state.address, entry)).collect();
+        let before = old.len();
+        let states = std::mem::take(&mut self.states);
+        let mut stay = 0;
+        for state in &states {
+            let known = old.remove(&state.address).filter(|entry| entry.state == *state);
+            stay += usize::from(known.is_some());
+            self.threads.push(known.unwrap_or_else(|| Entry::new(*state)));
+        }
+        self.upheaval |= before > 0 && stay == 0;
+        self.states = states;
+        self.find_ids(target);
+        self.names = Lookups::new();
+        Ok(true)
+    }
+
+    /// Reads the interpreters and their thread states. False if some may be missing.
+    fn read_states(&mut self, target: &Target) -> Result<bool, ReadError> {
         let memory = &target.process.memory;
         let layout = &target.runtime.layout;
-        self.head = memory.ptr(target.runtime.interpreters_head)?;
-        let addresses = threads::interpreters(memory, layout, target.runtime.interpreters_head)?;
+        let mut addresses = Vec::new();
+        let head = target.runtime.interpreters_head;
+        let mut whole = threads::interpreters(memory, layout, head, &mut addresses)?;
+        self.head = addresses.first().copied().unwrap_or(0);
         self.interpreters.clear();
         self.states.clear();
         for address in addresses {
@@ -102,30 +141,10 @@ impl Roster {
                 layout.interpreter.gil.and_then(|offset| at(offset).ok()).filter(|at| *at != 0);
             let threads_head = at(layout.interpreter.threads_head).unwrap_or(0);
             self.interpreters.push(InterpreterEntry { address, gil, threads_head });
-            threads::thread_states(memory, layout, address, &mut self.states)?;
+            whole &= threads::thread_states(memory, layout, address, &mut self.states)?;
         }
         self.states.reverse();
-        let same = self.states.len() == self.threads.len()
-            && self.states.iter().zip(&self.threads).all(|(state, entry)| *state == entry.state);
-        if same && !ended {
-            return Ok(false);
-        }
-        let mut old = std::mem::take(&mut self.threads);
-        let before = old.len();
-        let states = std::mem::take(&mut self.states);
-        for state in &states {
-            let known = old.iter().position(|entry| entry.state == *state);
-            let entry = match known {
-                Some(at) => old.swap_remove(at),
-                None => Entry::new(*state),
-            };
-            self.threads.push(entry);
-        }
-        self.upheaval |= before > 0 && old.len() == before;
-        self.states = states;
-        self.find_ids(target);
-        self.names = Lookups::new();
-        Ok(true)
+        Ok(whole)
     }
 
     /// The thread whose state is at `address`.
@@ -159,6 +178,7 @@ impl Roster {
     fn find_ids(&mut self, target: &Target) {
         let process = &target.process;
         if process.thread_ids(&mut self.tids).is_err() {
+            self.distrust();
             return;
         }
         let in_namespace =
@@ -194,7 +214,9 @@ impl Roster {
             let tid = native.or_else(by_descriptor).or_else(only).and_then(outer);
             let tid = tid.filter(|_| entry.settled);
             if tid != entry.tid {
-                entry.tid = tid;
+                // Another thread than it was.
+                (entry.tid, entry.name, entry.last) = (tid, None, None);
+                entry.predictor = Predictor::default();
                 entry.activity = match tid {
                     Some(tid) => ThreadActivity::new(process.proc_dir(), tid),
                     None => ThreadActivity::default(),
@@ -253,6 +275,10 @@ impl Roster {
             if let Some(offset) = layout.interpreter.code_generation {
                 batch.push(at(offset), 8);
             }
+            if let (None, Some(offset)) = (interpreter.gil, layout.interpreter.gil) {
+                // It is made after the interpreter is in the list.
+                batch.push(at(offset), word);
+            }
             if let (Some(gil), Some((holder, locked))) = (interpreter.gil, layout.gil) {
                 batch.push(gil.wrapping_add(u64::from(holder)), word);
                 batch.push(gil.wrapping_add(u64::from(locked)), 4);
@@ -268,7 +294,8 @@ impl Roster {
     /// nothing else tells.
     fn unset_ids(&self, target: &Target) -> impl Iterator<Item = (&Entry, u64)> {
         let offset = u64::from(target.runtime.layout.thread.thread_id);
-        let unset = self.threads.iter().filter(|entry| entry.tid.is_none());
+        // The newest first: what has been so for long will remain so.
+        let unset = self.threads.iter().rev().filter(|entry| entry.tid.is_none());
         unset.take(MAX_UNSET).map(move |entry| (entry, entry.state.address.wrapping_add(offset)))
     }
 
@@ -290,6 +317,9 @@ impl Roster {
             let at = |offset: u32| interpreter.address.wrapping_add(u64::from(offset));
             look.changed |=
                 ptr(at(layout.interpreter.threads_head)) != Some(interpreter.threads_head);
+            if let (None, Some(offset)) = (interpreter.gil, layout.interpreter.gil) {
+                look.changed |= ptr(at(offset)).is_some_and(|gil| gil != 0);
+            }
             if let Some(offset) = layout.interpreter.code_generation {
                 let generation = batch.get(at(offset), 8).and_then(|bytes| arch.uint(bytes, 0, 8));
                 // A sum of counters that only grow stands still only if all of them do.

@@ -2,11 +2,10 @@
 //! numeric libraries, event loops of C code.
 
 use super::native::Pending;
-use super::trie::{Call, NodeId};
-use super::{Entry, Sampled, Sampler};
+use super::trie::NodeId;
+use super::{Entry, MAX_UNWEIGHED_NS, Sampled, Sampler};
 use crate::sampler::activity::ThreadActivity;
 use cpython::threads::ThreadState;
-use native::Step;
 use remote::os::threads::Standing;
 use remote::os::{self, clock};
 use std::path::Path;
@@ -41,6 +40,11 @@ impl Strangers {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.known.iter().map(|known| &known.entry)
+    }
+
+    /// Has all stacks read anew.
+    pub fn forget_stacks(&mut self) {
+        self.known.iter_mut().for_each(|known| known.entry.last = None);
     }
 
     /// Looks again which there are, beside the Python threads `python`.
@@ -91,7 +95,8 @@ impl Sampler {
                 activity.look_at_clock();
             }
             let active = activity.is_running();
-            if active || (reads_waiting && !activity.has_ended()) {
+            let burst = self.options.cpu && activity.unweighed_ns() > MAX_UNWEIGHED_NS;
+            if active || ((burst || reads_waiting) && !activity.has_ended()) {
                 self.sample_stranger(index, active);
             }
         }
@@ -139,14 +144,6 @@ impl Sampler {
         };
         let whole = self.merge_stranger(&pending);
         self.counters.unmerged += u64::from(!whole);
-        let steps = &self.natives.as_ref()?.steps;
-        let calls: Vec<Call> = steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::Native(function) => Some(Call::native(*function)),
-                Step::Python(_) => None,
-            })
-            .collect();
-        (!calls.is_empty()).then(|| self.trie.witness(&calls))
+        self.merged(&pending)
     }
 }

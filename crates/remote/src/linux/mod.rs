@@ -5,6 +5,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod diagnose;
 pub mod family;
+pub mod files;
 pub mod maps;
 pub mod memory;
 pub mod pause;
@@ -15,6 +16,7 @@ pub mod threads;
 
 pub use blocking::Blocked;
 pub use descriptors::{Descriptor, Descriptors};
+pub use files::FileId;
 pub use memory::ProcessMemory;
 pub use pause::{PauseError, Pauser};
 pub use process::{OpenError, Process};

@@ -112,6 +112,16 @@ fn poll_stop(tid: i32) -> Wait {
     Wait::Stopped { signal }
 }
 
+/// Lets a thread go on, which gets a signal if one was about to be delivered.
+fn let_go((tid, signal): (i32, i32)) {
+    // A thread that was killed meanwhile, as by the end of its process or by an exec of another
+    // thread, cannot be detached: its end must be taken note of, or those would wait for it for
+    // ever.
+    if ptrace(libc::PTRACE_DETACH, tid, signal as usize).is_err() {
+        LATE.with_borrow_mut(|late| late.push(tid));
+    }
+}
+
 impl Pauser {
     /// Holds no thread yet.
     pub fn new() -> Self {
@@ -181,13 +191,13 @@ impl Pauser {
 
     /// Lets every held thread go on.
     pub fn resume(&mut self) {
-        for (tid, signal) in self.held.drain(..) {
-            // A thread that was killed meanwhile, as by the end of its process or by an
-            // exec of another thread, cannot be detached: its end must be taken note of,
-            // or those would wait for it for ever.
-            if ptrace(libc::PTRACE_DETACH, tid, signal as usize).is_err() {
-                LATE.with_borrow_mut(|late| late.push(tid));
-            }
+        self.held.drain(..).for_each(let_go);
+    }
+
+    /// Lets the thread `tid` go on, if it is held.
+    pub fn resume_one(&mut self, tid: i32) {
+        if let Some(at) = self.held.iter().position(|(held, _)| *held == tid) {
+            let_go(self.held.swap_remove(at));
         }
     }
 

@@ -158,9 +158,16 @@ impl Process {
 
     /// False once the process has ended or its id was given to another.
     pub fn is_alive(&self) -> bool {
-        let Ok(stat) = std::fs::read(self.proc_dir.join("stat")) else { return false };
-        stat_field(&stat, 22) == Some(self.started) && !is_ended(&stat)
+        match read(self.proc_dir.join("stat")) {
+            Ok(stat) => stat_field(&stat, 22) == Some(self.started) && !is_ended(&stat),
+            Err(error) => !is_gone(&error),
+        }
     }
+}
+
+/// Whether what a file of `/proc` told of is no more; other errors say nothing of it.
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 /// A file of `/proc` in one read, if it is not long: these tell no size, and to read the first

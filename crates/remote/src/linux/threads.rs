@@ -131,10 +131,15 @@ impl Thread {
     /// What the thread is doing now; `None` when it has ended. From `/proc`'s `stat`,
     /// which knows all the states.
     pub fn state(&self) -> Option<RunState> {
-        let text = super::process::read(self.dir.join("stat")).ok()?;
+        self.read_state().unwrap_or(None)
+    }
+
+    fn read_state(&self) -> std::io::Result<Option<RunState>> {
+        let text = super::process::read(self.dir.join("stat"))?;
         // The name is in parentheses and may hold any character.
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        text.get(end + 2).map(|letter| RunState::from_letter(*letter))
+        let end = text.iter().rposition(|byte| *byte == b')');
+        let letter = end.and_then(|end| text.get(end + 2));
+        Ok(letter.map(|letter| RunState::from_letter(*letter)))
     }
 
     /// Whether the thread computes now; `None` when it has ended. One system call once
@@ -156,7 +161,11 @@ impl Thread {
                 _ => {}
             }
         }
-        self.state().map(RunState::is_running)
+        match self.read_state() {
+            Ok(state) => state.map(RunState::is_running),
+            // Not to be told now, as where no more files may be opened.
+            Err(error) => (!super::process::is_gone(&error)).then_some(false),
+        }
     }
 
     /// Where a thread waits in the kernel; `None` while it runs, or where the system does

@@ -66,7 +66,8 @@ fn trampolines_for_perf_change_nothing() {
         let expected = ["outer", "called", "<lambda>", "kit_call", "kit_inner", "inner", "wait"];
         assert_ordered(&without, &expected);
         for (_, way) in ways.iter().filter(|(one, _)| *one == interpreter) {
-            let target = start(interpreter, &["-X", way], "native_perf.py", &["called"]);
+            let args = ["called", "trampolines"];
+            let target = start(interpreter, &["-X", way], "native_perf.py", &args);
             let _left = Left(target.pid());
             assert_eq!(look(&target, true), without, "{way}");
         }

@@ -15,6 +15,8 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
 
 
 def called():
+    if sys.argv[3:] == ["trampolines"]:
+        assert sys.is_stack_trampoline_active()
     call = kit_call(sys.argv[1])
     sorted([1], key=lambda _: call(inner))
 

@@ -92,7 +92,51 @@ fn trampolines_for_perf_are_merged_while_they_compute() {
     assert_merged(&merged.into_inner().unwrap());
 }
 
-/// As it is with CPython's JIT, whose code has neither unwind information nor names.
+/// Those that were built with CPython's own JIT compiler, which is asked for with PYTHON_JIT.
+fn with_jit() -> Vec<&'static Interpreter> {
+    let available = "import sys; sys.exit(not sys._jit.is_enabled())";
+    let has = |one: &&Interpreter| {
+        let mut command = Command::new(&one.path);
+        command.args(["-c", available]).env("PYTHON_JIT", "1");
+        command.status().unwrap().success()
+    };
+    let found: Vec<_> =
+        one_per_version().into_iter().filter(|one| one.at_least(3, 14)).filter(has).collect();
+    assert!(
+        !found.is_empty(),
+        "none of the interpreters has CPython's JIT: run scripts/setup-tests"
+    );
+    found
+}
+
+#[test]
+fn code_of_cpythons_own_jit_is_walked() {
+    let merged = std::sync::Mutex::new(Vec::new());
+    for_each(with_jit(), |interpreter| {
+        let mut command = Command::new(&interpreter.path);
+        command.arg(targets_dir().join("native_busy.py")).arg(library(&["-g"])).arg("jit");
+        command.env("PYTHON_JIT", "1");
+        let target = Target::start_command(&interpreter.label, command);
+        record_kit::until("code that the JIT has compiled", || {
+            let args = ["--native-all", "-d", "0.5", "-r", "100"];
+            let found = record_kit::record_raw(target.pid(), &args);
+            (record_kit::with(&found, "[generated code]") > 0).then_some(())
+        });
+        let found = record_merged(&target, &["by_jit", "by_key"]);
+        found.assert_below(&["<module>", "repeat", "by_jit", "by_key"], |name| {
+            name.starts_with("adler32")
+        });
+        let counted = |names: &[String]| names.iter().any(|name| name.starts_with("crc32"));
+        assert!(found.count(counted) > 0, "{:?}", found.stacks);
+        found.assert_below(&["<module>", "repeat", "by_jit"], |name| {
+            name.starts_with("crc32") || name.starts_with("adler32")
+        });
+        merged.lock().unwrap().push(found);
+    });
+    assert_merged(&merged.into_inner().unwrap());
+}
+
+/// Code that has neither unwind information nor a name.
 #[test]
 fn generated_code_is_walked_named_or_said_to_be_in_the_way() {
     for_each([one_per_version()[0], interpreter(&["3.11.*"]), newest()], |interpreter| {

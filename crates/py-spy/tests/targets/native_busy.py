@@ -29,6 +29,20 @@ def by_re():
     re.findall(r"(?:a|b|ab)+c", WORDS)
 
 
+def by_jit():
+    """Loops that are hot enough for CPython's own JIT compiler."""
+    total = 0
+    for number in range(10000):
+        total = (total * 3 + number) % 1000003
+        total += zlib.crc32(TEXT) & 1
+        if number % 8 == 0:
+            total += max(WORDS[:2], key=by_key) == "a"
+
+
+def by_key(_):
+    return zlib.adler32(TEXT)
+
+
 def by_svd():
     numpy.linalg.svd(MATRIX)
 

@@ -37,6 +37,7 @@ fn look(target: &Target, whole: bool) -> Vec<String> {
     assert_eq!(python(thread), plain[0].frames.iter().collect::<Vec<_>>());
     let text = dump_text(target.pid(), &["--native"]);
     assert_eq!(!text.contains("Note: not all native functions"), whole, "{text}");
+    assert!(!text.contains("()"), "nothing in parentheses: {text}");
     names(thread).into_iter().map(str::to_owned).collect()
 }
 

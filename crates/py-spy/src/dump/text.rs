@@ -172,15 +172,12 @@ fn write_thread(thread: &ThreadView, style: FrameStyle, out: &mut dyn Write) -> 
 fn write_frames(frames: &[FrameView], style: FrameStyle, out: &mut dyn Write) -> io::Result<()> {
     for frame in frames {
         let file = if style.full_filenames { &frame.filename } else { &frame.short_filename };
-        write!(
-            out,
-            "    {NAME}{}{NAME:#} ({FILE}{}{FILE:#}",
-            printable(&frame.name),
-            printable(file)
-        )?;
-        match frame.position.line {
-            0 => writeln!(out, ")")?,
-            line => writeln!(out, ":{line})")?,
+        write!(out, "    {NAME}{}{NAME:#}", printable(&frame.name))?;
+        match (file.as_str(), frame.position.line) {
+            // Generated code is nowhere.
+            ("", _) => writeln!(out)?,
+            (file, 0) => writeln!(out, " ({FILE}{}{FILE:#})", printable(file))?,
+            (file, line) => writeln!(out, " ({FILE}{}{FILE:#}:{line})", printable(file))?,
         }
         let locals = frame.locals.as_deref().unwrap_or_default();
         let is_argument = |variable: &&Variable| matches!(variable.kind, Kind::Argument(_));

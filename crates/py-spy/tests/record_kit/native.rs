@@ -52,7 +52,12 @@ impl Merged {
         self.unheld += unheld;
         self.held += samples(&told) - unheld;
         self.unmerged += counted(&told, "unmerged").unwrap_or(0) - unheld;
-        let names = |frames: &[String]| frames.iter().map(|f| parts(f).0.to_owned()).collect();
+        // Generated code is in no file.
+        let name = |frame: &String| match frame.starts_with('[') {
+            true => frame.clone(),
+            false => parts(frame).0.to_owned(),
+        };
+        let names = |frames: &[String]| frames.iter().map(name).collect();
         self.stacks.extend(found.iter().map(|(frames, count)| (names(frames), *count)));
         self.told += &told;
     }

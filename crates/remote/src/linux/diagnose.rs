@@ -27,7 +27,7 @@ pub fn denial(pid: i32, command: &str) -> Vec<Denial> {
         ptrace_scope: std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
             .ok()
             .and_then(|text| text.trim().parse().ok()),
-        same_user_namespace: namespace("self") == namespace(&pid.to_string()),
+        same_user_namespace: same_user_namespace(&pid.to_string()),
         in_container: in_container(),
     };
     explain(&facts, pid, command)
@@ -130,8 +130,15 @@ fn status_hex(status: &str, key: &str) -> u64 {
     u64::from_str_radix(line.trim(), 16).unwrap_or(0)
 }
 
-fn namespace(pid: &str) -> Option<std::path::PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/ns/user")).ok()
+/// As far as can be told: who may not look into a process may not see its namespaces either,
+/// but how these number their users.
+fn same_user_namespace(pid: &str) -> bool {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+    let numbers = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/uid_map")).ok();
+    match (namespace("self"), namespace(pid)) {
+        (Some(ours), Some(its)) => ours == its,
+        _ => numbers(pid).is_none_or(|its| numbers("self") == Some(its)),
+    }
 }
 
 fn in_container() -> bool {
@@ -159,6 +166,12 @@ mod tests {
 
     fn reasons(facts: Facts) -> Vec<(String, String)> {
         explain(&facts, 7, "py-spy dump -p 7").into_iter().map(|d| (d.reason, d.remedy)).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_no_other_namespace() {
+        assert!(same_user_namespace("self"));
+        assert!(same_user_namespace("no process"));
     }
 
     #[test]

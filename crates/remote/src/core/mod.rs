@@ -31,6 +31,7 @@ pub use image::CoreMemory;
 pub use notes::{CoreThread, ProcessInfo};
 pub use signal::Signal;
 
+use crate::memory::Memory;
 use crate::modules::{self, Mapping, Module};
 use header::Header;
 use image::Segment;
@@ -105,7 +106,7 @@ impl Core {
     pub fn open(path: &Path, lookup: &Lookup) -> Result<Core, CoreError> {
         let source = Source::open(path)?;
         let Header { machine, segments, notes: parts } = Header::read(&source)?;
-        let notes = Notes::read(&source, machine, &parts)?;
+        let mut notes = Notes::read(&source, machine, &parts)?;
         let cut = cut_off(&source, &segments, &parts);
         let auxiliary = |wanted: u64| {
             notes.auxiliary.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value)
@@ -117,6 +118,9 @@ impl Core {
         let page = page.map_or(files::PAGE as u64, |size| size.max(files::PAGE as u64));
         let files = files::find(&mut memory, &notes.files, entry, page, lookup);
         let mappings = image::mappings(&memory, &notes.files, &files);
+        for thread in &mut notes.threads {
+            thread.recall_system_call(|address| memory.uint(address, 4).ok());
+        }
         let mut modules = modules::group(&mappings);
         for module in &mut modules {
             let file = files.iter().find(|file| file.path == module.path);

@@ -39,6 +39,8 @@ pub struct CoreThread {
     pub thread_pointer: Option<u64>,
     /// The number of the system call that it was in; `None` for none, or not known.
     pub system_call: Option<u64>,
+    /// That system call had just failed, and its result is where an argument was.
+    interrupted: bool,
     machine: Machine,
 }
 
@@ -66,9 +68,27 @@ impl CoreThread {
         }
     }
 
-    /// The arguments of its system call, if it was in one.
+    /// Finds the system call that a thread of aarch64 was in, where its note does not tell. For
+    /// a core file the kernel wakes all threads as if by a signal and forgets their calls: they
+    /// are about to make them again, or have got `EINTR` (arch/arm64/kernel/signal.c, do_signal,
+    /// Linux 6.1). `code` gives the instruction at an address.
+    pub(super) fn recall_system_call(&mut self, code: impl Fn(u64) -> Option<u64>) {
+        const SVC: u64 = 0xd400_0001;
+        const EINTR: u64 = -4i64 as u64;
+        if self.machine != Machine::Aarch64 || self.system_call.is_some() {
+            return;
+        }
+        let (pc, result) = (self.instruction(), self.registers.first().copied());
+        let again = code(pc) == Some(SVC);
+        self.interrupted = !again && result == Some(EINTR) && code(pc.wrapping_sub(4)) == Some(SVC);
+        if again || self.interrupted {
+            self.system_call = self.registers.get(8).copied().filter(|number| *number < 1 << 16);
+        }
+    }
+
+    /// The arguments of its system call, if it was in one and they are still there.
     pub fn system_call_arguments(&self) -> Option<[u64; 6]> {
-        self.system_call?;
+        self.system_call.filter(|_| !self.interrupted)?;
         let order: [usize; 6] = match self.machine {
             // rdi, rsi, rdx, r10, r8, r9
             Machine::X86_64 => [14, 13, 12, 7, 9, 8],
@@ -260,6 +280,7 @@ impl Reader<'_> {
             thread_pointer: registers.get(21).copied().filter(|_| x86_64),
             // orig_rax is -1 outside of a system call.
             system_call: registers.get(15).copied().filter(|number| x86_64 && *number < 1 << 16),
+            interrupted: false,
             registers,
             machine: self.machine,
         });

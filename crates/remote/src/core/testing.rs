@@ -31,7 +31,7 @@ pub fn status(tid: i32, signal: i16, first: u64, registers: usize) -> Vec<u8> {
     data[12..14].copy_from_slice(&signal.to_le_bytes());
     data[32..36].copy_from_slice(&tid.to_le_bytes());
     for register in 0..registers as u64 {
-        data.extend((first + register).to_le_bytes());
+        data.extend(first.wrapping_add(register).to_le_bytes());
     }
     data.extend([0; 8]);
     note("CORE", 1, &data)

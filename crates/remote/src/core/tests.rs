@@ -67,6 +67,32 @@ fn registers_of_aarch64() {
     assert_eq!(one.system_call_arguments().expect("in a call")[0], 100);
 }
 
+#[test]
+fn system_calls_that_the_kernel_of_aarch64_forgot() {
+    let mut builder = Builder::new();
+    builder.machine = 183;
+    let mut code = vec![0; 4096];
+    code[24..28].copy_from_slice(&0xd400_0001u32.to_le_bytes());
+    builder.segments = vec![(0, code.clone(), 4096, 5), (8192 - 24, code, 4096, 5)];
+    let none = || note("LINUX", 0x404, &(-1i32).to_le_bytes());
+    builder.notes = [
+        // Register 32 is the program counter.
+        status(9, 0, 8192 - 32, 34),
+        none(),
+        status(10, 0, (-4i64) as u64, 34),
+        none(),
+        status(11, 0, 8192 - 28, 34),
+        none(),
+    ]
+    .concat();
+    let core = open(&builder);
+    let [again, interrupted, behind] = &core.threads[..] else { panic!("three threads") };
+    assert_eq!(again.system_call, Some(8192 - 32 + 8));
+    assert_eq!(again.system_call_arguments().expect("in a call")[0], 8192 - 32);
+    assert_eq!((interrupted.system_call, interrupted.system_call_arguments()), (Some(4), None));
+    assert_eq!(behind.system_call, None, "it was done");
+}
+
 /// An ELF file with a build id, two pages.
 fn library(id: u8) -> Vec<u8> {
     let mut bytes = vec![0; 64];

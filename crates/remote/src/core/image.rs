@@ -105,10 +105,11 @@ impl CoreMemory {
         self.segment(address).is_some_and(|segment| segment.flags & WRITE != 0)
     }
 
-    /// Whether the process could not use it at all: a hole between a library's segments.
+    /// Whether the process could not use it at all: a hole between a library's segments. gdb
+    /// leaves these out.
     pub fn is_hole(&self, address: u64) -> bool {
         let any = READ | WRITE | EXECUTE;
-        self.segment(address).is_some_and(|segment| segment.flags & any == 0)
+        self.segment(address).is_none_or(|segment| segment.flags & any == 0)
     }
 
     fn segment(&self, address: u64) -> Option<&Segment> {

@@ -191,6 +191,25 @@ fn the_last_of_the_kernels_large_pages_may_reach_beyond_the_file() {
     assert_eq!(open(&builder(&[])).files[0].verdict, Verdict::Missing);
 }
 
+/// Libraries of aarch64 leave 64 KiB between their segments, mapped from the file but not to
+/// be used.
+#[test]
+fn holes_between_segments_may_reach_beyond_the_file() {
+    let file = written(&library(1));
+    let path = file.path().to_str().expect("unicode");
+    let builder = || {
+        Builder::new()
+            .segment(0x10_0000, &library(1)[..4096], 0x2000, 5)
+            .notes(&files(&[(0x10_0000, 0x10_2000, 0, path), (0x10_2000, 0x12_0000, 0x2000, path)]))
+    };
+    let same = Verdict::Same(file.path().to_owned());
+    assert_eq!(open(&builder()).files[0].verdict, same, "gdb's files do not have it");
+    let hole = builder().segment(0x10_2000, &[], 0x1_e000, 0);
+    assert_eq!(open(&hole).files[0].verdict, same, "the kernel's do");
+    let used = builder().segment(0x10_2000, &[], 0x1_e000, 4);
+    assert_eq!(open(&used).files[0].verdict, Verdict::Missing);
+}
+
 #[test]
 fn files_are_looked_for_where_one_is_told_to() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -236,7 +236,7 @@ impl Merger<'_> {
     /// Up to 3.9: the native frame of each Python frame, by counting.
     fn by_count(&mut self, stack: &dyn Stack, walk: &Walk, levels: &[Level]) -> Vec<Option<usize>> {
         let loops = self.loops(walk);
-        let complete = walk.stop == Some(Stop::Outermost);
+        let complete = walk.stop == Some(Stop::Outermost) || self.has_begun(walk, &loops);
         if loops.len() == levels.len() && complete {
             return loops.into_iter().map(Some).collect();
         }
@@ -266,6 +266,14 @@ impl Merger<'_> {
             }
         }
         anchors
+    }
+
+    /// Whether the program's start lies beyond the outermost of the `loops`: older ones for
+    /// aarch64 do not say that it is the outermost function.
+    fn has_begun(&mut self, walk: &Walk, loops: &[usize]) -> bool {
+        let beyond = loops.last().map_or(0, |last| last + 1);
+        let mut frames = walk.frames.iter().skip(beyond);
+        frames.any(|frame| self.space.shown(self.memory, frame).role == Role::Startup)
     }
 
     /// The frames of the evaluation loop, innermost first.

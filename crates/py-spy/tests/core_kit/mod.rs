@@ -88,7 +88,7 @@ pub fn abort(mut target: Target, folder: TempDir) -> CoreFile {
         return gcore(&target, folder);
     }
     target.signal(Signal::ABORT);
-    let status = target.wait();
+    let status = target.wait_killed();
     let path = written(&folder);
     assert!(path.is_some(), "{}: {status}, and no core file", target.label);
     CoreFile { path: path.unwrap(), folder, whole: true }

@@ -165,6 +165,15 @@ impl Target {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits for the end of what we started and has been sent a signal: until that arrives,
+    /// its stdin stays open, and it waits there.
+    pub fn wait_killed(&mut self) -> std::process::ExitStatus {
+        let stdin = self.child.stdin.take();
+        let status = self.child.wait().unwrap();
+        drop(stdin);
+        status
+    }
+
     /// Closes its stdin and waits for the end of what we started.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         drop(self.child.stdin.take());

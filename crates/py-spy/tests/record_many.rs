@@ -40,7 +40,6 @@ fn one_of_many_is_seen_wherever_it_goes() {
         let seen = |function: &str, often: u64| {
             until(function, || {
                 let found = snapshot(&recording, &out);
-
                 (with(&found, function) >= often).then(|| with(&found, "stay ("))
             })
         };

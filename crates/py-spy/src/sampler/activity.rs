@@ -67,11 +67,15 @@ impl ThreadActivity {
         self.quiet < COOL
     }
 
-    /// It was seen to hold the GIL: ask about it again. Where nothing can be asked, who holds
-    /// the GIL is taken to compute.
+    /// Asks about it again, and with the next samples.
     pub fn warm(&mut self) {
         self.quiet = 0;
         self.ask();
+    }
+
+    /// It was seen to hold the GIL. Where nothing can be asked, it is taken to compute.
+    pub fn has_gil(&mut self) {
+        self.warm();
         self.running |= self.os.is_none();
     }
 
@@ -157,7 +161,8 @@ impl Activity {
     /// whether one did.
     pub fn update(
         &mut self,
-        (pid, proc_dir): (i32, &Path),
+        pid: i32,
+        proc_dir: &Path,
         threads: &mut [Entry],
         changed: bool,
         closely: bool,

@@ -301,8 +301,8 @@ impl Sampler {
         let reads_waiting = self.reads_waiting();
         let process = &self.target.process;
         let threads = &mut self.roster.threads;
-        let of = (process.pid, process.proc_dir());
-        self.activity.update(of, threads, changed, reads_waiting);
+        let (pid, proc_dir) = (process.pid, process.proc_dir());
+        self.activity.update(pid, proc_dir, threads, changed, reads_waiting);
         let held = |entry: &Entry| entry.tid.is_some_and(|tid| self.pauser.holds(tid));
         if self.options.policy == Policy::Blocking {
             threads.iter_mut().filter(|entry| held(entry)).for_each(|entry| entry.activity.held());
@@ -348,7 +348,7 @@ impl Sampler {
                 let found = self.roster.position(*holder);
                 if let Some(thread) = found.filter(|thread| !self.wanted.contains(thread)) {
                     let entry = &mut self.roster.threads[thread];
-                    entry.activity.warm();
+                    entry.activity.has_gil();
                     ended |= entry.is_stale();
                     if entry.activity.is_running() || reads_waiting {
                         self.wanted.push(thread);

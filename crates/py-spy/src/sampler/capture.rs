@@ -12,6 +12,8 @@ use remote::{Batch, Memory, ReadError};
 /// Reads that one walk may take beyond the first. A stack of a million frames that is
 /// seen for the first time takes some dozens, because each reads further ahead.
 const MAX_ROUNDS: usize = 20_000;
+/// A thread state and the frame that follows it are not longer than this.
+const MAX_STATE: u64 = 4096;
 
 /// The buffers of one sample, reused for the next.
 #[derive(Debug, Default)]
@@ -40,6 +42,12 @@ pub enum Captured {
     },
     /// It runs no Python code.
     Empty,
+    /// Frames of the interpreter's own and no other: it may be about to leave its outermost
+    /// function, or it changed while it was read.
+    Bare {
+        /// The address of the innermost one.
+        frame: u64,
+    },
     /// It has ended.
     Gone,
 }
@@ -158,6 +166,11 @@ impl Capture {
         self.calls.clear();
         self.unknown = 0;
         let Some(entry) = roster.threads.get_mut(thread) else { return Ok(Captured::Gone) };
+        if !Predictor::has_head(layout, &entry.state, &self.batch) {
+            // It was not known yet when the others were copied.
+            entry.predictor.request_first(layout, &entry.state, &mut self.batch);
+            memory.read_batch(&mut self.batch)?;
+        }
         let Some(head) = Predictor::head(layout, &entry.state, &self.batch) else {
             return Ok(Captured::Gone);
         };
@@ -199,7 +212,11 @@ impl Capture {
         let size_of = |chunk: u64| memory.ptr(chunk.wrapping_add(word)).ok();
         entry.predictor.learn(layout, head, &self.frames, size_of);
         if self.frames.is_empty() {
-            return Ok(Captured::Empty);
+            // 3.15 has the outermost frame in the thread state (`_PyThreadStateImpl.base_frame`,
+            // Include/internal/pycore_tstate.h), others on the native stack, where it is soon
+            // overwritten.
+            let own = first.wrapping_sub(entry.state.address) < MAX_STATE;
+            return Ok(if own { Captured::Empty } else { Captured::Bare { frame: first } });
         }
         if self.resolve(target, codes) == Resolved::Unread {
             for i in 0..self.frames.len() {

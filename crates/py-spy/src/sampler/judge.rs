@@ -140,7 +140,8 @@ impl Sampler {
                 self.accept(thread, recalled);
             }
             (None, Some(stack)) => self.accept(thread, stack),
-            (None, None) if same => self.counters.dropped += 1,
+            // What was there when its time came was missed.
+            (None, None) if same || first.part.is_some() => self.counters.dropped += 1,
             (None, None) => {}
         }
     }
@@ -203,13 +204,17 @@ impl Sampler {
                     same = 0;
                     continue;
                 }
-                Captured::Stack { frame } => frame,
+                Captured::Bare { .. } if held => return Ok(Still::Nothing),
+                Captured::Stack { frame } | Captured::Bare { frame } => frame,
             };
             if !self.capture.is_whole() {
                 // Code objects that were never seen: the frames hold them alive.
                 self.capture.load_codes(&self.target, &mut self.codes);
             }
             same = if before.as_deref() == Some(self.capture.frames()) { same + 1 } else { 0 };
+            if same >= enough && self.capture.frames().is_empty() {
+                return Ok(Still::Nothing);
+            }
             if same >= enough && self.capture.is_whole() {
                 if !self.is_entered(thread) {
                     break;

@@ -406,7 +406,7 @@ impl Sampler {
                         self.unsure.push((thread, First { frame, part }));
                     }
                 },
-                Captured::Torn { frame } => {
+                Captured::Torn { frame } | Captured::Bare { frame } => {
                     self.counters.torn += 1;
                     self.unsure.push((thread, First { frame, part: None }));
                 }

@@ -375,8 +375,8 @@ impl Sampler {
             self.capture.thread(&self.target, &mut self.roster, &mut self.codes, thread)?;
         match captured {
             Captured::Stack { .. } => {}
-            Captured::Empty if natives.choice.all => {}
-            Captured::Empty => {
+            Captured::Empty | Captured::Bare { .. } if natives.choice.all => {}
+            Captured::Empty | Captured::Bare { .. } => {
                 self.roster.threads[thread].last = None;
                 return Ok(true);
             }

@@ -159,6 +159,12 @@ impl Predictor {
         address >= self.chunk.0 && address < self.top.min(self.chunk.0 + self.chunk.1)
     }
 
+    /// Whether the thread state was copied.
+    pub fn has_head(layout: &Layout, state: &ThreadState, batch: &Batch) -> bool {
+        let (low, length) = thread_span(layout);
+        batch.get(state.address.wrapping_add(u64::from(low)), length).is_some()
+    }
+
     /// What the copied thread state says; `None` if it is no longer this thread's.
     pub fn head(layout: &Layout, state: &ThreadState, batch: &Batch) -> Option<Head> {
         let (low, length) = thread_span(layout);

@@ -35,7 +35,7 @@ make_targets() {
         tail -40 "$log" >&2
         fail "the targets could not be installed: $log"
     fi
-    "$CACHE/targets/bin/python" -c 'import gunicorn, uvicorn, fastapi, django, pytest, PyInstaller, numpy, pandas, greenlet, gevent, jsonschema'
+    "$CACHE/targets/bin/python" -c 'import celery, gunicorn, uvicorn, fastapi, django, pytest, PyInstaller, numpy, pandas, greenlet, gevent, jsonschema'
     "$CACHE/targets/bin/uwsgi" --version >/dev/null
     "$CACHE/targets/bin/py-spy" --version >/dev/null
 }

@@ -169,7 +169,11 @@ impl Snapshot {
             );
         }
         if look.found.expired {
-            notes.push("not all values were read: that took too long".to_owned());
+            notes.push(
+                "not all values were read: that took too long; --nonblocking reads all of them, \
+                 while the process goes on"
+                    .to_owned(),
+            );
         }
         let unmerged = sampler.counters.unmerged;
         if request.native.is_some() && !sampler.shows_natives() {

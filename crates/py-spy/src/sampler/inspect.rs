@@ -79,7 +79,7 @@ pub struct Look<T> {
 
 impl Sampler {
     /// Takes one sample of all threads, waiting ones too, and calls `look` with it before
-    /// they go on: within `bound_ns`, which it must keep itself. Where pausing is not
+    /// they go on: within `bound_ns` if any is held, which it must keep itself. Where pausing is not
     /// wanted or not possible, nothing is held; the result says whether anything moved.
     pub fn inspect<T>(
         &mut self,
@@ -130,6 +130,8 @@ impl Sampler {
         self.roster.refresh(&self.target, false)?;
         self.choose(true);
         let complete = hold && self.hold();
+        // Where all wait anyway, nobody waits for us.
+        let bound_ns = if self.pauser.holds_any() { bound_ns } else { u64::MAX };
         let deadline_ns = clock::now_ns().saturating_add(bound_ns);
         let pid = self.target.process.pid;
         let before = clock::process_cpu(pid);

@@ -201,6 +201,11 @@ impl Pauser {
         }
     }
 
+    /// Whether any thread is held now.
+    pub fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether the thread `tid` is held now.
     pub fn holds(&self, tid: i32) -> bool {
         self.held.iter().any(|(held, _)| *held == tid)

@@ -149,7 +149,8 @@ impl Reader<'_, '_> {
     }
 
     /// The pairs of a dictionary in the order of a list. `step` gives a node's key and
-    /// the next node, 0 at the end.
+    /// the next node, 0 at the end. A list that has the order has no other keys: it is not
+    /// followed for longer, as what only looks like one may go round in a circle.
     fn in_order(
         &self,
         dict: u64,
@@ -159,7 +160,10 @@ impl Reader<'_, '_> {
         let values: HashMap<u64, u64> = self.pairs(dict, MAX_SORTED + 1)?.into_iter().collect();
         let mut ordered = Vec::new();
         let mut node = first;
-        while node != 0 && ordered.len() < values.len().min(MAX_SORTED) {
+        for _ in 0..values.len().min(MAX_SORTED) {
+            if node == 0 || self.is_expired() {
+                break;
+            }
             let (key, next) = step(self, node)?;
             if let Some(value) = values.get(&key) {
                 ordered.push((key, *value));

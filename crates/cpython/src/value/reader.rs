@@ -9,6 +9,9 @@ use std::rc::Rc;
 
 type Result<T> = std::result::Result<T, BadObject>;
 
+/// How much deeper than containers other objects may be inside of each other.
+const MORE_LEVELS: usize = 8;
+
 /// Reads values; knows the types that it has met.
 pub struct Decoder<'a> {
     pub(crate) objects: Objects<'a>,
@@ -47,7 +50,8 @@ impl<'a> Decoder<'a> {
         // An item takes two characters at the least.
         let nodes = self.budget.chars.saturating_mul(2);
         let attributes = self.budget.attributes;
-        Reader { decoder: self, objects: self.objects, active: Vec::new(), nodes, attributes }
+        let (objects, active) = (self.objects, Vec::new());
+        Reader { decoder: self, objects, active, level: 0, nodes, attributes }
     }
 
     /// A length: `ob_size` and such.
@@ -81,6 +85,8 @@ pub(super) struct Reader<'d, 'a> {
     pub objects: Objects<'a>,
     /// The objects that the current one is inside of, outermost first.
     pub active: Vec<u64>,
+    /// How many values the current one is inside of.
+    level: usize,
     /// How many more objects may be read.
     pub nodes: usize,
     /// How many more levels of instances show their attributes.
@@ -98,12 +104,16 @@ impl<'a> std::ops::Deref for Reader<'_, 'a> {
 impl Reader<'_, '_> {
     /// The object at `address`.
     pub fn value(&mut self, address: u64) -> Value {
-        if self.nodes == 0 || self.is_expired() {
+        // What is no container holds others as well, as deep as the target likes.
+        let deep = self.level > self.budget.depth + MORE_LEVELS;
+        if self.nodes == 0 || deep || self.is_expired() {
             return Value::Cut;
         }
         self.nodes -= 1;
+        self.level += 1;
         let type_ = self.objects.type_of(address).and_then(|type_| self.type_at(type_));
         let value = type_.and_then(|type_| self.typed(address, &type_));
+        self.level -= 1;
         value.unwrap_or(Value::Unreadable)
     }
 

@@ -7,6 +7,9 @@ use crate::object::BadObject;
 
 type Result<T> = std::result::Result<T, BadObject>;
 
+/// Flags of more members than this are shown by their number.
+const MAX_FLAGS: usize = 256;
+
 impl Reader<'_, '_> {
     /// An object whose type does not print as the builtin type that it derives from.
     pub(super) fn printed(&mut self, object: u64, type_: &Type) -> Result<Value> {
@@ -194,29 +197,39 @@ impl Reader<'_, '_> {
     }
 
     /// The names of the flags in a value, up to 3.10 (Lib/enum.py `_decompose`): the
-    /// highest first. From 3.11 on the member has them as its name.
+    /// highest first. From 3.11 on the member has them as its name, and one without flags
+    /// has none (Lib/enum.py `Flag.__repr__`).
     fn flag_names(&self, type_: &Type, value: u64) -> Option<String> {
         let value = self.objects.small_int(value).ok()?;
         let dict = self.objects.field(type_.address, self.layout().values.types.dict).ok()?;
         let map = self.objects.dict_get(dict, "_member_map_").ok()??;
         let mut members: Vec<(i64, String)> = Vec::new();
+        let mut visits = 0;
+        let mut whole = true;
         self.objects
             .for_each_item(map, &mut |name, member| {
+                visits += 1;
                 let flag = self.objects.attribute(member, "_value_").ok().flatten();
                 let flag = flag.and_then(|flag| self.objects.small_int(flag).ok());
+                // What has no value is no member, and this no flag.
+                whole = flag.is_some() && visits <= MAX_FLAGS && !self.is_expired();
                 if let (Some(flag), Ok(name)) = (flag, self.name(name))
                     && flag != 0
                     && flag & value == flag
                 {
                     members.push((flag, name));
                 }
-                members.len() < 64
+                whole && members.len() < 64
             })
             .ok()?;
+        if !whole {
+            return None;
+        }
         members.sort_by_key(|(flag, _)| std::cmp::Reverse(*flag));
         members.dedup_by_key(|(flag, _)| *flag);
         if members.is_empty() {
-            return Some(value.to_string());
+            let numbered = !self.layout().version.at_least(3, 11);
+            return numbered.then(|| value.to_string());
         }
         let names: Vec<String> = members.into_iter().map(|(_, name)| name).collect();
         Some(names.join("|"))

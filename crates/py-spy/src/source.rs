@@ -1,5 +1,6 @@
 //! Source files of the target, and the short names they are shown by.
 
+use remote::os::mounts::Mounts;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -8,11 +9,13 @@ use std::path::{Component, Path, PathBuf};
 pub struct ShortNames {
     known: HashMap<String, String>,
     packages: HashMap<PathBuf, bool>,
+    mounts: Option<Mounts>,
 }
 
 impl ShortNames {
     /// `path` without the folders above its topmost package: a folder counts as a
     /// package when it holds an `__init__.py` in the target's file system, which begins at `root`.
+    /// File systems of other machines are not asked: they might not answer.
     pub fn short<'a>(&'a mut self, root: &Path, path: &str) -> &'a str {
         if !self.known.contains_key(path) {
             let short = self.shorten(root, path);
@@ -47,8 +50,17 @@ impl ShortNames {
             return *known;
         }
         let init = folder.join("__init__.py");
-        let inside = init.strip_prefix("/").unwrap_or(&init);
-        let found = root.join(inside).is_file();
+        // The root of a process, `/proc/PID/root`, lies beside what it sees mounted.
+        let proc_dir = root.parent().filter(|_| root.starts_with("/proc"));
+        let mounts = || Mounts::of(proc_dir.unwrap_or(Path::new("/proc/self")));
+        let mounts = self.mounts.get_or_insert_with(mounts);
+        let found = match proc_dir {
+            Some(_) => mounts.is_local_file(root, &init),
+            None => {
+                let inside = init.strip_prefix("/").unwrap_or(&init);
+                mounts.is_local_file(Path::new("/"), &root.join(inside))
+            }
+        };
         self.packages.insert(folder.to_owned(), found);
         found
     }

@@ -8,6 +8,7 @@ pub mod family;
 pub mod files;
 pub mod maps;
 pub mod memory;
+pub mod mounts;
 pub mod pause;
 pub mod process;
 pub mod signals;

@@ -42,8 +42,9 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// Each step is one line: the paths in it are the target's, and may have line breaks.
     fn note(&mut self, step: impl Into<String>) {
-        self.steps.push(step.into());
+        self.steps.push(step.into().replace('\n', "?"));
     }
 }
 

@@ -135,7 +135,9 @@ fn no_python(missing: NotFound, notes: &[String]) -> String {
         ),
         NotFound::Unsupported(message, trail) => (message, trail),
     };
-    let notes: String = notes.iter().map(|note| format!("\n - {note}")).collect();
+    // A path that has line breaks must not look like lines of ours.
+    let line = |note: &String| format!("\n - {}", note.replace('\n', "?"));
+    let notes: String = notes.iter().map(line).collect();
     format!("{what}\nWhat was tried:\n{trail}{}", notes.trim_start_matches('\n'))
 }
 

@@ -40,7 +40,13 @@ fn names(target: &Target, ids: &Value) -> Vec<String> {
 /// Starts `dump_waits.py` and compares what is told of its threads with what they expect.
 #[track_caller]
 fn check(python: &Interpreter, kind: &str) -> (Target, Vec<Thread>) {
-    let target = Target::start(python, "dump_waits.py", &[kind]);
+    check_script(python, "dump_waits.py", kind)
+}
+
+/// The same of another script.
+#[track_caller]
+fn check_script(python: &Interpreter, script: &str, kind: &str) -> (Target, Vec<Thread>) {
+    let target = Target::start(python, script, &[kind]);
     target.wait_asleep();
     let dump = dump_json(target.pid(), &[]);
     let wrong = wrong(&target, &dump);
@@ -125,6 +131,40 @@ fn a_thread_that_waits_for_itself() {
         let (target, _) = check(python, "itself");
         let text = dump_text(target.pid(), &[]);
         assert!(text.contains("Deadlock: a thread waits for itself:\n"), "{text}");
+    });
+}
+
+#[test]
+fn locks_that_are_released_inside_of_a_with_statement() {
+    for_each(one_per_version(), |python| {
+        check_script(python, "dump_locks.py", "released");
+    });
+}
+
+#[test]
+fn who_gives_up_in_the_end_is_in_no_deadlock() {
+    for_each(one_per_version().into_iter().filter(|one| one.at_least(3, 3)), |python| {
+        check_script(python, "dump_locks.py", "patient");
+    });
+}
+
+#[test]
+fn locks_and_semaphores_of_processes() {
+    for_each(one_per_version(), |python| {
+        check_script(python, "dump_locks.py", "shared");
+    });
+}
+
+#[test]
+fn threads_that_take_turns_are_in_no_deadlock() {
+    for_each(one_per_version(), |python| {
+        let target = Target::start(python, "dump_locks.py", &["contended"]);
+        for args in [&[][..], &["--nonblocking"]] {
+            for _ in 0..15 {
+                let text = dump_text(target.pid(), args);
+                assert!(text.contains(" of 1\"") && !text.contains("Deadlock"), "{text}");
+            }
+        }
     });
 }
 

@@ -58,10 +58,41 @@ fn may_wait(file: &str) -> bool {
     ["threading.py", "ueue.py", "/_base.py", "importlib"].iter().any(|part| file.contains(part))
 }
 
+/// The path inside of the standard library's folder, by what that is called: `lib/python3.13`,
+/// `python313.zip`, or `Lib` where it was built. Of frozen modules, and where paths are relative,
+/// it is the path itself.
+fn inside_library(file: &str) -> Option<&str> {
+    if !file.contains('/') || file.starts_with('<') {
+        return Some(file);
+    }
+    let is_library = |folder: &str| {
+        let version = folder.strip_prefix("python").and_then(|rest| rest.chars().next());
+        folder == "Lib" || version.is_some_and(|first| first.is_ascii_digit())
+    };
+    let mut rest = file;
+    while let Some((folder, inside)) = rest.split_once('/') {
+        if is_library(folder) && KNOWN.contains(&inside) {
+            return Some(inside);
+        }
+        rest = inside;
+    }
+    None
+}
+
+/// Files of the standard library that wait.
+const KNOWN: [&str; 5] = [
+    "threading.py",
+    "queue.py",
+    "Queue.py",
+    "concurrent/futures/_base.py",
+    "importlib/_bootstrap.py",
+];
+
 /// A function that waits, by its file and name; what for may depend on `self`.
 fn purpose(file: &str, function: &str, type_name: &str) -> Option<Purpose> {
     let file = file.strip_suffix('c').filter(|file| file.ends_with(".py")).unwrap_or(file);
-    if file.ends_with("/threading.py") || file == "threading.py" {
+    let file = inside_library(file)?;
+    if file == "threading.py" {
         return Some(match function {
             "wait" | "_wait" if type_name.contains("Event") => Purpose::Event,
             "wait" | "_wait" if type_name.contains("Barrier") => Purpose::Barrier,
@@ -73,7 +104,7 @@ fn purpose(file: &str, function: &str, type_name: &str) -> Option<Purpose> {
             _ => return None,
         });
     }
-    if file.ends_with("/queue.py") || file.ends_with("/Queue.py") {
+    if file == "queue.py" || file == "Queue.py" {
         return Some(match function {
             "get" => Purpose::Get,
             "put" => Purpose::Put,
@@ -81,7 +112,7 @@ fn purpose(file: &str, function: &str, type_name: &str) -> Option<Purpose> {
             _ => return None,
         });
     }
-    if file.ends_with("/concurrent/futures/_base.py") {
+    if file == "concurrent/futures/_base.py" {
         return Some(match function {
             "result" | "exception" => Purpose::Future,
             "wait" | "as_completed" => Purpose::Futures,
@@ -89,7 +120,7 @@ fn purpose(file: &str, function: &str, type_name: &str) -> Option<Purpose> {
         });
     }
     let bootstrap = file == "<frozen importlib._bootstrap>"
-        || file.ends_with("/importlib/_bootstrap.py")
+        || file == "importlib/_bootstrap.py"
         || file == "<frozen importlib>";
     (bootstrap && function == "acquire" && type_name == "_ModuleLock").then_some(Purpose::Import)
 }
@@ -182,8 +213,18 @@ mod tests {
             ("/usr/lib/python3.8/threading.py", "wait", "Event", Some(Purpose::Event)),
             ("/usr/lib/python2.7/threading.pyc", "wait", "_Event", Some(Purpose::Event)),
             ("/usr/lib/python2.7/Queue.py", "get", "Queue", Some(Purpose::Get)),
-            ("/x/concurrent/futures/_base.py", "result", "Future", Some(Purpose::Future)),
-            ("/x/threading.py", "run", "Thread", None),
+            (
+                "/opt/lib/python3.13t/concurrent/futures/_base.py",
+                "result",
+                "Future",
+                Some(Purpose::Future),
+            ),
+            ("/x/python313.zip/queue.py", "get", "Queue", Some(Purpose::Get)),
+            ("/src/cpython/Lib/queue.py", "get", "Queue", Some(Purpose::Get)),
+            ("threading.py", "wait", "Event", Some(Purpose::Event)),
+            ("/usr/lib/python3.8/threading.py", "run", "Thread", None),
+            ("/app/queue.py", "get", "RedisQueue", None),
+            ("/usr/lib/python3.8/site-packages/app/queue.py", "get", "Queue", None),
             ("/x/mythreading.py", "wait", "Condition", None),
             ("<frozen importlib._bootstrap>", "acquire", "_ModuleLock", Some(Purpose::Import)),
             ("<frozen importlib._bootstrap>", "acquire", "Other", None),

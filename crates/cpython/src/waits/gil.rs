@@ -14,6 +14,8 @@ pub struct Gil {
     /// Any futex that a word in here points to is the GIL's (2.x).
     pointers: Vec<(u64, u64)>,
     requested: Option<u32>,
+    /// Interpreters, and where the GIL of each is (3.12 and later).
+    own: Vec<(u64, u64)>,
 }
 
 /// A variable of the interpreter's that is only known by its symbol is not larger.
@@ -40,6 +42,7 @@ impl Gil {
                     && at != 0
                 {
                     gil.ranges.push((at, at.wrapping_add(size)));
+                    gil.own.push((*interpreter, at));
                 }
             }
             return gil;
@@ -76,6 +79,12 @@ impl Gil {
             // interpreter's own variables, but for the import lock of 2.x.
             into.extend(module.writable().filter(|(start, end)| end - start < MAX_VARIABLES));
         }
+    }
+
+    /// Where the GIL of an interpreter is, which others may share; `None` where all have the
+    /// same one.
+    pub fn address_of(&self, interpreter: u64) -> Option<u64> {
+        self.own.iter().find(|(own, _)| *own == interpreter).map(|(_, at)| *at)
     }
 
     /// Whether the futex is the GIL's.
@@ -116,8 +125,10 @@ mod tests {
             ranges: vec![(0x5000, 0x5040)],
             pointers: vec![(0x1000, 0x1040)],
             requested: None,
+            own: vec![(0x10, 0x5000)],
         };
         assert!(gil.contains(&image, 0x7f00_1234) && gil.contains(&image, 0x5020));
+        assert_eq!((gil.address_of(0x10), gil.address_of(0x20)), (Some(0x5000), None));
         assert!(!gil.contains(&image, 0x7f00_1238) && !gil.contains(&image, 0x5040));
     }
 }

@@ -17,6 +17,8 @@ pub enum LockKind {
     RLock,
     /// A lock of `multiprocessing`, which processes share.
     Shared,
+    /// A semaphore of `multiprocessing`, which may be released by who did not acquire it.
+    Semaphore,
     /// The lock inside of a `queue.SimpleQueue`: an item is waited for.
     SimpleQueue,
 }
@@ -66,7 +68,7 @@ impl Decoder<'_> {
         let kind = match self.type_name(object)?.as_str() {
             "thread.lock" | "_thread.lock" => LockKind::Lock,
             "_thread.RLock" => LockKind::RLock,
-            "_multiprocessing.SemLock" => LockKind::Shared,
+            "_multiprocessing.SemLock" => self.shared_kind(object)?,
             "_queue.SimpleQueue" => LockKind::SimpleQueue,
             // Lib/threading.py: all of 2.x, and 3.x where there is no other.
             "_RLock" | "_PyRLock" => return self.python_rlock(object),
@@ -75,7 +77,7 @@ impl Decoder<'_> {
         let owner = match kind {
             LockKind::RLock => self.owner(object),
             LockKind::Shared => self.shared_owner(object),
-            LockKind::Lock | LockKind::SimpleQueue => None,
+            LockKind::Lock | LockKind::Semaphore | LockKind::SimpleQueue => None,
         };
         Some(Lock { kind, address: object, owner })
     }
@@ -94,6 +96,16 @@ impl Decoder<'_> {
         };
         let owner = memory.ptr(at.wrapping_add(word)).ok()?;
         (locked && owner != 0).then_some(owner)
+    }
+
+    /// Modules/_multiprocessing/semaphore.c `SemLockObject` (2.6 to 3.15): `maxvalue` comes
+    /// behind the count. Who acquires a lock holds it, but of a semaphore of more places the
+    /// count and the last thread name no holder.
+    fn shared_kind(&self, object: u64) -> Option<LockKind> {
+        let word = self.layout().arch.word() as u64;
+        let at = object.wrapping_add(u64::from(self.layout().values.head));
+        let places = self.objects.memory.uint(at.wrapping_add(2 * word + 4), 4).ok()?;
+        Some(if places == 1 { LockKind::Shared } else { LockKind::Semaphore })
     }
 
     /// Modules/_multiprocessing/semaphore.c `SemLockObject`: a pointer to the semaphore,
@@ -193,6 +205,27 @@ impl Decoder<'_> {
         });
         lock.filter(|lock| lock.kind == LockKind::Lock)
     }
+}
+
+/// Whether `value` is the `acquire` of something, bound or not. The `acquire()` of what is written
+/// in Python has a frame of its own.
+pub(super) fn is_acquire(decoder: &Decoder, value: u64) -> bool {
+    let objects = decoder.objects;
+    let head = decoder.layout().values.head;
+    let known = |name: &[u8]| matches!(name, b"acquire" | b"acquire_lock");
+    let found = || match decoder.type_name(value)?.as_str() {
+        "builtin_function_or_method" | "builtin_method" => {
+            let name = objects.memory.ptr(objects.field(value, head).ok()?).ok()?;
+            Some(known(&objects.memory.c_string(name, 16).ok()?))
+        }
+        "method_descriptor" => {
+            let word = decoder.layout().arch.word() as u32;
+            let name = objects.field(value, head + word).ok()?;
+            Some(known(objects.text(name, 16).ok()?.as_bytes()))
+        }
+        _ => None,
+    };
+    found().unwrap_or(false)
 }
 
 /// What a `with` statement has entered, if `value` is the `__exit__` that it keeps on the

@@ -86,6 +86,8 @@ pub struct Sleeper<'a> {
     pub stack: Stack<'a>,
     /// The futex that it sleeps at, if that is what it does.
     pub futex: Option<u64>,
+    /// It is in a system call that no lock of Python's makes.
+    pub elsewhere: bool,
 }
 
 impl Decoder<'_> {
@@ -103,7 +105,9 @@ impl Decoder<'_> {
             }
         }
         let lock = sleeper.futex.and_then(|futex| self.lock_of(sleeper.stack, futex, parked));
-        if let Some(construct) = self.construct(sleeper.stack, lock.as_ref()) {
+        if !sleeper.elsewhere
+            && let Some(construct) = self.construct(sleeper.stack, lock.as_ref())
+        {
             return Some(Wait::Construct(construct));
         }
         if let Some(lock) = lock {
@@ -116,16 +120,41 @@ impl Decoder<'_> {
         Some(Wait::Object { type_name, address: object })
     }
 
-    /// The plain locks that a thread holds since `with` statements.
+    /// The plain locks that a thread holds since `with` statements, but for those that it gave
+    /// away since: `Condition.wait` (Lib/threading.py) releases the lock of its condition until
+    /// it ends.
     pub fn held_locks(&self, stack: Stack) -> Vec<Held> {
         let mut held = Vec::new();
-        for (index, (frame, _, lasti)) in stack.iter().enumerate() {
+        let mut given_away = Vec::new();
+        for (index, (frame, code, lasti)) in stack.iter().enumerate() {
             for entered in self.entered(frame, lasti).unwrap_or_default() {
-                if let Some(lock) = self.lock_behind(entered) {
+                if let Some(lock) = self.lock_behind(entered)
+                    && !given_away.contains(&lock.address)
+                {
                     held.push(Held { lock: lock.address, frame: index });
                 }
+            }
+            if is_condition_wait(code) {
+                let variables = self.addresses(frame).unwrap_or_default();
+                let own = variables.into_iter().find(|(name, _)| name == "self");
+                given_away.extend(own.and_then(|(_, own)| Some(self.lock_behind(own)?.address)));
             }
         }
         held
     }
+
+    /// Whether a thread's innermost frame calls (or has called before) the `acquire()` of a lock,
+    /// other than by a `with` statement.
+    pub fn acquires(&self, stack: Stack) -> bool {
+        let Some((frame, _, _)) = stack.iter().next() else { return true };
+        let Ok(values) = self.evaluation_stack(frame) else { return true };
+        values.into_iter().any(|value| value != 0 && lock::is_acquire(self, value))
+    }
+}
+
+/// `Condition.wait`, in which its lock is released.
+fn is_condition_wait(code: &CodeInfo) -> bool {
+    let file = code.filename.trim_end_matches('c');
+    let function = code.name.rsplit('.').next().unwrap_or("");
+    function == "wait" && (file == "threading.py" || file.ends_with("/threading.py"))
 }

@@ -379,7 +379,10 @@ impl Reader<'_> {
             modules: &self.core.modules,
             now_ns: None,
         };
-        waits::gather(ground, &looked)
+        let mut gathered = waits::gather(ground, &looked);
+        // Nothing moves any more.
+        gathered.still = true;
+        gathered
     }
 
     /// Whether an address is in memory of a module that nothing is written to.

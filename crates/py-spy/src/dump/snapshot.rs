@@ -182,7 +182,8 @@ impl Snapshot {
             notes.push(unmerged_note(unmerged));
         }
         let chars = budget.map_or(0, |budget| budget.chars);
-        let gathered = std::mem::take(&mut look.found.waits);
+        let mut gathered = std::mem::take(&mut look.found.waits);
+        gathered.still = look.still;
         let collecting = gathered.collecting;
         let mut threads = threads(&sampler, look);
         let deadlocks = tell_waits(&mut threads, gathered, Some(&sampler.target.process));
@@ -315,7 +316,7 @@ fn threads(sampler: &Sampler, look: Look<Found>) -> Vec<ThreadView> {
             pthread_id: entry.state.pthread_id,
             tid: entry.tid,
             name: entry.name.clone(),
-            active: sample.is_some_and(|sample| sample.active),
+            active: look.active.get(index).copied().unwrap_or(false),
             gil: sample.is_some_and(|sample| sample.gil),
             crashed: false,
             collects: false,

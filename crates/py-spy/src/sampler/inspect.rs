@@ -49,6 +49,10 @@ pub struct Scene<'a> {
     pub roster: &'a Roster,
     /// What they run: those that run Python, oldest first.
     pub seen: &'a [Seen],
+    /// Whether each of them computes, those that run no Python too, in the roster's order.
+    pub active: &'a [bool],
+    /// The CPU time that each had used before it was read, in nanoseconds.
+    pub cpu: &'a [Option<u64>],
     /// When, on [`clock::now_ns`], the process should go on.
     pub deadline_ns: u64,
     codes: &'a Codes,
@@ -68,6 +72,8 @@ pub struct Look<T> {
     pub found: T,
     /// The threads that run Python, oldest first.
     pub seen: Vec<Seen>,
+    /// Whether each of the roster's threads computes.
+    pub active: Vec<bool>,
     /// Threads that run no Python, where they were asked for.
     pub strangers: Vec<Stranger>,
     copied: Vec<(Pending, bool)>,
@@ -135,6 +141,9 @@ impl Sampler {
         let deadline_ns = clock::now_ns().saturating_add(bound_ns);
         let pid = self.target.process.pid;
         let before = clock::process_cpu(pid);
+        let proc_dir = self.target.process.proc_dir();
+        let cpu = |entry: &Entry| os::Thread::new(proc_dir, entry.tid?).cpu_ns();
+        let cpu: Vec<_> = self.roster.threads.iter().map(cpu).collect();
         // Who holds the GIL, and whether threads came or went meanwhile.
         self.capture.begin(&self.target, &self.roster, &self.codes, &[]);
         self.capture.read(&self.target, &self.roster, &mut self.codes)?;
@@ -183,10 +192,20 @@ impl Sampler {
             one.sample.gil = now.is_some_and(|sample| sample.gil);
         }
         self.renamed |= self.roster.find_names(&self.target);
+        let mut active: Vec<bool> = (0..self.roster.threads.len())
+            .map(|thread| self.is_running(thread) || self.is_held(thread))
+            .collect();
+        for one in &seen {
+            if let Some(active) = active.get_mut(one.sample.thread) {
+                *active = one.sample.active;
+            }
+        }
         let scene = Scene {
             target: &self.target,
             roster: &self.roster,
             seen: &seen,
+            active: &active,
+            cpu: &cpu,
             deadline_ns,
             codes: &self.codes,
         };
@@ -194,7 +213,7 @@ impl Sampler {
         // What runs now may not have been accounted for yet.
         still &= before.is_some() && before == clock::process_cpu(pid);
         still = hold && still && self.running().is_empty();
-        Ok(Look { found, seen, strangers: Vec::new(), copied, unclear, still })
+        Ok(Look { found, seen, active, strangers: Vec::new(), copied, unclear, still })
     }
 
     /// Reads a thread that may be running, and believes only what has been seen before.

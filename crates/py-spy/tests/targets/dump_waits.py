@@ -13,51 +13,12 @@ import threading
 import time
 
 import truth
+from waiting import EXPECTED, KEEP, PY2, TIDS, begin, expect, expect_rlock, tell, told, wait_until, want
 
 try:
     import queue
 except ImportError:
     import Queue as queue
-
-PY2 = sys.version_info[0] == 2
-EXPECTED = {}  # thread names to {"kind": ..., "text": ..., "owner": a thread's name or None}
-TIDS = {}
-KEEP = []  # nothing of it may be closed or die
-ARRIVED = []
-
-
-def begin(name, place, *args):
-    """Starts a thread that waits in place(*args), and returns it when it is just about to."""
-
-    def run():
-        TIDS[name] = truth.native_id()
-        ARRIVED.append(name)
-        place(*args)
-
-    thread = threading.Thread(target=run, name=name)
-    thread.daemon = True
-    thread.start()
-    while name not in TIDS:
-        time.sleep(0.001)
-    return thread
-
-
-def expect(name, kind, text, owner=None):
-    EXPECTED[name] = {"kind": kind, "text": text, "owner": owner}
-
-
-def told(name):
-    return 'thread %d "%s"' % (TIDS[name], name)
-
-
-def expect_rlock(name, lock, owner):
-    expect(name, "rlock", "RLock at 0x%x, held by %s" % (id(lock), told(owner)), owner)
-
-
-def wait_until(condition):
-    while not condition():
-        time.sleep(0.001)
-
 
 # --- locks
 
@@ -77,11 +38,6 @@ def circle(make, names):
     for i, name in enumerate(names):
         begin(name, grab, i)
     return locks
-
-
-def want(lock):
-    with lock:
-        raise SystemExit("nobody should get here")
 
 
 def lock_text(lock, owner):
@@ -145,7 +101,8 @@ def itself():
             inner()
 
     def inner():
-        lock.acquire()
+        with lock:
+            raise SystemExit("nobody should get here")
 
     begin("alone", outer)
     where = "outer" if sys.version_info < (3, 11) else "itself.<locals>.outer"
@@ -261,7 +218,7 @@ def system():
     empty, full, watched = os.pipe(), os.pipe(), os.pipe()
     folder = tempfile.mkdtemp()
     local = socket.socket(socket.AF_UNIX)
-    local.bind(os.path.join(folder, "socket"))
+    local.bind(os.path.join(folder, "my socket (x)"))
     local.listen(1)
     KEEP.extend([listening, silent, one, two, datagrams, local])
     own = ", whose other end this process has open itself"
@@ -323,6 +280,16 @@ def system():
     else:
         begin("sleep", time.sleep, 10000)
         expect("sleep", "sleep", "a sleep of 2 h 46 min to end (select)")
+    # Its own code in files that are called like those of the standard library.
+    space = {"one": one}
+    source = "class RedisQueue(object):\n    def get(self):\n        one.recv(1)\nqueue = RedisQueue()"
+    exec(compile(source, "/app/queue.py", "exec"), space)
+    begin("own queue", space["queue"].get)
+    expect("own queue", "descriptor", "recv on unix socket (fd %d)" % one.fileno())
+    groups = subprocess.Popen(["sleep", "10000"], close_fds=True, preexec_fn=os.setpgrp)
+    KEEP.append(groups)
+    begin("group", os.waitpid, -groups.pid, 0)
+    expect("group", "process", "the end of a child process (wait)")
     child = subprocess.Popen(["sleep", "10000"], close_fds=True)
     KEEP.append(child)
     begin("child", os.waitpid, child.pid, 0)
@@ -410,10 +377,6 @@ def shutdown():
         expect("MainThread", "shutdown", text)
     KEEP.append(gate)
     tell(None)
-
-
-def tell(deadlock):
-    truth.say(expected=EXPECTED, tids=TIDS, deadlock=deadlock)
 
 
 KINDS = {

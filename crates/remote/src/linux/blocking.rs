@@ -122,8 +122,20 @@ const CALLS: &[Call] = &[
     Call("process_vm_readv", "process_vm_readv", [310, 270, 347], Other),
 ];
 
-/// A set of descriptors is not larger (FD_SETSIZE); nor are more of them told.
-const MAX_DESCRIPTORS: u64 = 1024;
+/// More descriptors of one call are not read. Sets of them seldom have more than 1024
+/// (FD_SETSIZE), but arrays do.
+pub const MAX_DESCRIPTORS: usize = 1 << 16;
+
+/// Child processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    /// Whichever there are.
+    Any,
+    /// The one with this id, as the process that waits counts.
+    One(i32),
+    /// Those of a group, or one that a descriptor leads to.
+    Some,
+}
 
 /// Whose numbers system calls have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,16 +237,19 @@ impl Blocked {
         }
     }
 
-    /// The process it waits for: `Some(None)` for any child.
-    pub fn process(&self) -> Option<Option<i32>> {
-        let id = |id: u64| Some(id as i32).filter(|id| *id > 0);
-        match self.form() {
-            Process => Some(id(self.arguments[0])),
-            // P_PID is 1.
-            ProcessOfKind if self.arguments[0] == 1 => Some(id(self.arguments[1])),
-            ProcessOfKind => Some(None),
-            _ => None,
-        }
+    /// The child processes of which it waits for one to end: waitpid(2), waitid(2).
+    pub fn children(&self) -> Option<Children> {
+        let [first, second, ..] = self.arguments;
+        Some(match (self.form(), first as i32) {
+            (Process, -1) => Children::Any,
+            (Process, pid) if pid > 0 => Children::One(pid),
+            (Process, _) => Children::Some,
+            // P_ALL, P_PID; P_PGID and P_PIDFD.
+            (ProcessOfKind, 0) => Children::Any,
+            (ProcessOfKind, 1) => Children::One(second as i32),
+            (ProcessOfKind, _) => Children::Some,
+            _ => return None,
+        })
     }
 
     /// The path that it is about.
@@ -276,9 +291,21 @@ impl Blocked {
             .then(|| self.time(memory, self.arguments[2], 1))?
     }
 
-    /// A futex wait that ends by itself.
+    /// A futex wait that ends by itself, or a sleep.
     pub fn is_timed(&self) -> bool {
-        self.form() == Futex && self.arguments[3] != 0
+        self.form() == Futex && self.arguments[3] != 0 || self.is_sleep()
+    }
+
+    /// A call that cannot but sleep for a time, even where that is not known.
+    pub fn is_sleep(&self) -> bool {
+        matches!(self.form(), Sleep | ClockSleep)
+    }
+
+    /// Python's locks can be what it waits for. One with a timeout that a signal has
+    /// interrupted goes on as `restart_syscall` (restart_syscall(2)); in 2.x those with a
+    /// timeout are asked for again after each of many sleeps (Lib/threading.py).
+    pub fn may_be_lock(&self, memory: &dyn Memory) -> bool {
+        self.form() == Futex || self.name() == "restart_syscall" || self.sleeps(memory)
     }
 
     /// A stop by a tracer in between goes unnoticed by the program: signal(7), "Interruption
@@ -315,7 +342,7 @@ fn parse(line: &str, arch: Arch) -> Option<Blocked> {
 
 /// `struct pollfd { int fd; short events; short revents; }`
 fn polled(memory: &dyn Memory, at: u64, count: u64) -> Option<Vec<i32>> {
-    let count = count.min(MAX_DESCRIPTORS) as usize;
+    let count = count.min(MAX_DESCRIPTORS as u64) as usize;
     let bytes = memory.bytes(at, count * 8).ok()?;
     let fd = |i: usize| memory.arch().i32(&bytes, i * 8);
     Some((0..count).filter_map(fd).filter(|fd| *fd >= 0).collect())
@@ -323,7 +350,7 @@ fn polled(memory: &dyn Memory, at: u64, count: u64) -> Option<Vec<i32>> {
 
 /// The union of the sets of `select`.
 fn selected(memory: &dyn Memory, arguments: &[u64; 6]) -> Vec<i32> {
-    let count = arguments[0].min(MAX_DESCRIPTORS) as usize;
+    let count = arguments[0].min(MAX_DESCRIPTORS as u64) as usize;
     let word = memory.arch().word();
     let length = count.div_ceil(8 * word) * word;
     let mut found = Vec::new();
@@ -388,6 +415,17 @@ mod tests {
             assert_eq!(sleep.deadline(memory), Some(Duration::from_millis(5250)));
             assert!(sleep.sleeps(memory) && !poll.sleeps(memory));
         }
+        let wait = |kind| x86(247, [kind, 5, 0, 0, 0, 0]).children();
+        assert_eq!(
+            [0, 1, 3].map(wait),
+            [Some(Children::Any), Some(Children::One(5)), Some(Children::Some)]
+        );
+        let wait = |pid: i32| x86(61, [pid as u32 as u64, 0, 0, 0, 0, 0]).children();
+        assert_eq!(
+            [-1, 7, -7].map(wait),
+            [Some(Children::Any), Some(Children::One(7)), Some(Children::Some)]
+        );
+        assert!(sleep.is_timed() && sleep.may_be_lock(memory) && !poll.may_be_lock(memory));
         let wrong = x86(7, [8, 3, u64::MAX, 0, 0, 0]);
         assert!(wrong.descriptors(memory).is_empty() && wrong.timeout(memory).is_none());
     }

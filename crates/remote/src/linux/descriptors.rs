@@ -1,6 +1,8 @@
 //! What the file descriptors of a process lead to.
 
-use super::{Process, clock};
+use super::blocking::MAX_DESCRIPTORS;
+use super::mounts::{Mounts, is_remote};
+use super::{Process, clock, threads};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,8 +14,6 @@ const MAX_SOCKETS: usize = 1 << 20;
 /// there is one.
 const SEARCH_NS: u64 = 100_000_000;
 const MORE_NS: u64 = 500_000;
-/// Descriptors that an epoll instance is told to watch.
-const MAX_WATCHED: usize = 1024;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,11 @@ impl<'a> Descriptors<'a> {
         self.process.pid
     }
 
+    /// Whether the process knows others by other ids than we do.
+    pub fn counts_otherwise(&self) -> bool {
+        threads::in_namespace(self.process.proc_dir())
+    }
+
     /// One of them, without the other end of a pipe.
     pub fn get(&mut self, fd: i32) -> Descriptor {
         let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}")));
@@ -147,16 +152,9 @@ impl<'a> Descriptors<'a> {
     fn network_file_system(&self, fd: i32) -> Option<String> {
         let info = self.info(fd)?;
         let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
-        let mounts = std::fs::read(self.process.proc_dir().join("mountinfo")).ok()?;
-        let mounts = String::from_utf8_lossy(&mounts);
-        let own = mounts.lines().find(|line| line.split(' ').next() == Some(mount))?;
-        let (_, rest) = own.split_once(" - ")?;
-        let kind = rest.split(' ').next()?;
-        let plain = kind.trim_end_matches(|c: char| c.is_ascii_digit());
-        let network = ["nfs", "cifs", "smb", "ceph", "9p", "afs", "lustre", "gfs", "ocfs", "fuse"];
-        let known = |name: &&str| *name == plain || *name == kind;
-        let fuse = kind.starts_with("fuse.");
-        (fuse || network.iter().any(known)).then(|| kind.to_owned())
+        let mounts = Mounts::of(self.process.proc_dir());
+        let kind = &mounts.by_id(mount.parse().ok()?)?.kind;
+        is_remote(kind).then(|| kind.clone())
     }
 
     /// The descriptors that an epoll instance watches (proc(5), fdinfo).
@@ -164,7 +162,7 @@ impl<'a> Descriptors<'a> {
         let info = self.info(epoll).unwrap_or_default();
         let fd =
             |line: &str| line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok();
-        info.lines().filter_map(fd).take(MAX_WATCHED).collect()
+        info.lines().filter_map(fd).take(MAX_DESCRIPTORS).collect()
     }
 
     fn info(&self, fd: i32) -> Option<String> {
@@ -380,16 +378,22 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
-/// `Num RefCount Protocol Flags Type St Inode Path`
+/// `Num RefCount Protocol Flags Type St Inode Path`, where the path may have blanks.
 fn unix(line: &str) -> Option<(u64, String)> {
-    let mut words = line.split_ascii_whitespace();
-    let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
-    let inode = words.nth(2)?.parse().ok()?;
+    let mut rest = line;
+    let mut word = || {
+        let (word, behind) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+        rest = behind;
+        word
+    };
+    let columns = [(); 7].map(|()| word());
+    let flags = u32::from_str_radix(columns[3], 16).ok()?;
+    let inode = columns[6].parse().ok()?;
     // __SO_ACCEPTCON
     let listening = if flags & 1 << 16 != 0 { " (listening)" } else { "" };
     // Abstract names begin with an @ here.
-    let path = words.next();
-    let name = path.map_or_else(|| "unix socket".to_owned(), |path| format!("unix socket {path}"));
+    let name =
+        if rest.is_empty() { "unix socket".to_owned() } else { format!("unix socket {rest}") };
     Some((inode, name + listening))
 }
 
@@ -417,6 +421,10 @@ mod tests {
         assert_eq!(inet("tcp6", line), Some((7, "socket [::1]:5432".to_owned())));
         let line = "0000000000000000: 00000002 00000000 00010000 0001 01 999 /run/x.sock";
         assert_eq!(unix(line), Some((999, "unix socket /run/x.sock (listening)".to_owned())));
+        let line = "0000000000000000: 00000002 00000000 00000000 0001 01    42 /run/my sock (x) ";
+        assert_eq!(unix(line), Some((42, "unix socket /run/my sock (x) ".to_owned())));
+        let line = "0000000000000000: 00000002 00000000 00000000 0001 01 42";
+        assert_eq!(unix(line), Some((42, "unix socket".to_owned())));
         assert_eq!((inet("tcp", "no"), unix("no")), (None, None));
         assert_eq!(access_of("pos:\t0\nflags:\t0100001\n"), Some(Access::Write));
     }

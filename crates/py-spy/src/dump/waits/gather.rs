@@ -17,6 +17,12 @@ pub struct Facts {
     pub(super) call: Option<CallFacts>,
     pub(super) wait: Option<Wait>,
     pub(super) held: Vec<Held>,
+    /// It calls the `acquire()` of a lock, or may do so.
+    pub(super) acquires: bool,
+    /// Where the GIL is that it needs; `None` where there is one for all.
+    pub(super) gil: Option<u64>,
+    /// It stood in this very wait from before it was read until all was.
+    pub(super) stood: bool,
     pub(super) collects: bool,
 }
 
@@ -56,6 +62,8 @@ pub struct Gathered {
     pub(super) threads: Vec<Facts>,
     /// A garbage collection is in progress.
     pub collecting: bool,
+    /// Nothing of the process moved while it was read.
+    pub still: bool,
     /// Python 2.
     pub(super) old: bool,
 }
@@ -112,7 +120,7 @@ pub fn of_scene(scene: &Scene) -> Gathered {
     let mut threads = Vec::new();
     for (index, entry) in scene.roster.threads.iter().enumerate() {
         let own = seen.next_if(|seen| seen.sample.thread == index);
-        let active = own.is_some_and(|seen| seen.sample.active);
+        let active = scene.active.get(index).copied().unwrap_or(false);
         threads.push(Looked {
             state: entry.state,
             frames: own.map_or(&[], |seen| &seen.frames),
@@ -133,7 +141,19 @@ pub fn of_scene(scene: &Scene) -> Gathered {
         modules: &modules,
         now_ns: Some(clock::now_ns()),
     };
-    gather(ground, &threads)
+    let mut gathered = gather(ground, &threads);
+    for ((facts, thread), (entry, before)) in
+        gathered.threads.iter_mut().zip(&threads).zip(scene.roster.threads.iter().zip(scene.cpu))
+    {
+        // A thread that has used no CPU time and waits in the same call has done nothing.
+        facts.stood = facts.wait.is_some()
+            && entry.tid.is_some_and(|tid| {
+                thread.blocked == Blocked::of(process, tid)
+                    && before.is_some()
+                    && *before == threads::Thread::new(process.proc_dir(), tid).cpu_ns()
+            });
+    }
+    gathered
 }
 
 fn codes<'a>(scene: &Scene<'a>, seen: &Seen) -> Vec<(&'a CodeInfo, i32)> {
@@ -157,7 +177,10 @@ pub fn gather(ground: Ground, threads: &[Looked]) -> Gathered {
     for thread in threads {
         let mut facts = Facts::default();
         let futex = thread.blocked.and_then(|blocked| blocked.futex());
-        let sleeper = Sleeper { state: thread.state.address, stack: thread.stack(), futex };
+        let elsewhere = thread.blocked.is_some_and(|blocked| !blocked.may_be_lock(memory));
+        let (state, stack) = (thread.state.address, thread.stack());
+        let sleeper = Sleeper { state, stack, futex, elsewhere };
+        facts.gil = gil.address_of(thread.state.interpreter);
         // Who wants the GIL wakes up every now and then to ask for it: one that is held may
         // have been on its way.
         if !thread.active {
@@ -167,6 +190,12 @@ pub fn gather(ground: Ground, threads: &[Looked]) -> Gathered {
         } else if futex.is_some() {
             let wait = decoder.waits_for(sleeper, &gil);
             facts.wait = wait.filter(|wait| *wait == Wait::Gil);
+        }
+        // It got the lock while it was looked at.
+        if matches!(&facts.wait, Some(Wait::Lock(lock)) if lock.kind == LockKind::RLock
+            && lock.owner == Some(thread.state.pthread_id))
+        {
+            (facts.wait, facts.call, facts.state) = (None, None, None);
         }
         let own = thread.state.interpreter;
         let alone = || threads.iter().filter(|other| other.state.interpreter == own).count() == 1;
@@ -179,6 +208,7 @@ pub fn gather(ground: Ground, threads: &[Looked]) -> Gathered {
     if gathered.threads.iter().any(plain) {
         for (facts, thread) in gathered.threads.iter_mut().zip(threads) {
             facts.held = decoder.held_locks(thread.stack());
+            facts.acquires = decoder.acquires(thread.stack());
         }
     }
     gathered

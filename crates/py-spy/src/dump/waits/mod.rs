@@ -14,6 +14,7 @@ mod system;
 pub use gather::{Facts, Gathered, Ground, Looked, gather, of_scene};
 
 use super::deadlock::{self, Deadlock};
+use cpython::waits::Wait;
 use gather::CallFacts;
 use remote::os::descriptors::Descriptors;
 use remote::os::{Process, RunState};
@@ -28,8 +29,10 @@ pub struct WaitView {
     pub text: String,
     /// The system call.
     pub system_call: Option<String>,
-    /// The file descriptors that it is about.
+    /// The file descriptors that it is about, or the first of very many.
     pub descriptors: Vec<DescriptorView>,
+    /// How many there are.
+    pub descriptor_count: usize,
     /// The Python object.
     pub object: Option<ObjectView>,
     /// The thread that has what it waits for.
@@ -122,12 +125,20 @@ pub fn explain(gathered: Gathered, known: &[Known], process: Option<&Process>) -
     let mut edges = Vec::new();
     for (index, facts) in gathered.threads.iter().enumerate() {
         let (view, owner) = teller.explain(index, facts).unzip();
-        edges.push(owner.flatten());
+        edges.push(owner.flatten().filter(|_| is_certain(facts, view.as_ref(), gathered.still)));
         waits.threads.push(view);
         waits.collects.push(facts.collects);
     }
     waits.deadlocks = deadlock::find(&edges);
     waits
+}
+
+/// Whether a wait is one that only another thread can end, and did not end while the threads were
+/// read: what was read of a lock before and after would be called a deadlock otherwise. Who
+/// wants the GIL asks for it again and again, and gets it only when its holder has moved.
+fn is_certain(facts: &Facts, view: Option<&WaitView>, still: bool) -> bool {
+    let for_ever = view.is_some_and(|view| !view.timeout);
+    for_ever && (still || facts.stood || facts.wait == Some(Wait::Gil))
 }
 
 /// Knows who is who.

@@ -7,7 +7,9 @@ impl Teller<'_> {
     pub(super) fn python(&self, index: usize, wait: &Wait) -> Told {
         match wait {
             Wait::Gil => {
-                let holder = self.known.iter().position(|known| known.gil);
+                let gil = |index: usize| self.facts.get(index).map(|facts| facts.gil);
+                let holds = |other: usize| self.known[other].gil && gil(other) == gil(index);
+                let holder = (0..self.known.len()).find(|other| holds(*other));
                 let holder = holder.filter(|holder| *holder != index);
                 let owner = holder.map(|holder| self.known[holder].thread.clone());
                 if self.old && owner.is_none() {
@@ -28,15 +30,16 @@ impl Teller<'_> {
                 let object = Some(ObjectView { type_name: type_name.clone(), address: *address });
                 (WaitView { kind: "object", text, object, ..WaitView::default() }, None)
             }
-            Wait::Lock(lock) => self.lock(lock),
+            Wait::Lock(lock) => self.lock(index, lock),
             Wait::Construct(construct) => self.construct(construct),
         }
     }
 
-    fn lock(&self, lock: &cpython::waits::Lock) -> Told {
+    fn lock(&self, waiter: usize, lock: &cpython::waits::Lock) -> Told {
         let (kind, name) = match lock.kind {
             LockKind::RLock => ("rlock", "RLock"),
             LockKind::Shared => ("shared_lock", "lock of multiprocessing"),
+            LockKind::Semaphore => ("semaphore", "semaphore of multiprocessing"),
             LockKind::Lock | LockKind::SimpleQueue => ("lock", "Lock"),
         };
         let mut text = format!("{name} at {:#x}", lock.address);
@@ -46,8 +49,10 @@ impl Teller<'_> {
             text += &format!(", held by {}", thread.text());
             (owner, found) = (Some(thread), index);
         } else if lock.kind == LockKind::Shared {
-            text += ", held by another process";
-        } else if let Some((index, frame)) = self.entered(lock.address) {
+            text += ", not held by this process";
+        } else if lock.kind == LockKind::Semaphore {
+            text += " to be released";
+        } else if let Some((index, frame)) = self.entered(waiter, lock.address) {
             let known = &self.known[index];
             text += &format!(", held by {}", known.thread.text());
             if let Some(frame) = known.frames.get(frame) {
@@ -61,12 +66,20 @@ impl Teller<'_> {
         (WaitView { kind, text, object, owner, ..WaitView::default() }, found)
     }
 
-    /// The thread that has entered a lock by `with`, and its frame that did.
-    fn entered(&self, lock: u64) -> Option<(usize, usize)> {
-        self.facts.iter().enumerate().find_map(|(index, facts)| {
-            let held = facts.held.iter().find(|held| held.lock == lock)?;
-            Some((index, held.frame))
-        })
+    /// The thread that has entered a lock by `with`, and its frame that did. Inside of the block
+    /// it may have released the lock: nobody is named where several have entered it, and the
+    /// thread that waits only where it does not call `acquire()`, as after such a release.
+    fn entered(&self, waiter: usize, lock: u64) -> Option<(usize, usize)> {
+        let entered = self.facts.iter().enumerate().filter_map(|(index, facts)| {
+            Some((index, facts.held.iter().find(|held| held.lock == lock)?))
+        });
+        let (itself, others): (Vec<_>, Vec<_>) = entered.partition(|(index, _)| *index == waiter);
+        let acquires = self.facts.get(waiter).is_some_and(|facts| facts.acquires);
+        match (&others[..], &itself[..]) {
+            ([(index, held)], _) => Some((*index, held.frame)),
+            ([], [(index, held)]) if !acquires => Some((*index, held.frame)),
+            _ => None,
+        }
     }
 
     fn construct(&self, construct: &cpython::waits::Construct) -> Told {

@@ -2,6 +2,7 @@
 
 use super::gather::CallFacts;
 use super::{DescriptorView, Teller, WaitView, plain};
+use remote::os::blocking::{Children, MAX_DESCRIPTORS};
 use remote::os::descriptors::{self, Descriptor, Descriptors, Kind};
 use std::time::Duration;
 
@@ -18,19 +19,22 @@ impl Teller<'_> {
             let text = match (call.left, call.timeout) {
                 (Some(left), _) => format!("a sleep to end, {} left ({name})", seconds(left)),
                 (None, Some(whole)) => format!("a sleep of {} to end ({name})", seconds(whole)),
+                (None, None) if blocked.is_sleep() => format!("a sleep to end ({name})"),
                 (None, None) => format!("a signal ({name})"),
             };
             return plain("sleep", text);
         }
-        if let Some(process) = blocked.process() {
-            let text = match process {
-                Some(pid) => match &self.descriptors {
-                    Some(_) => {
-                        format!("the end of process {pid} ({})", descriptors::command_of(pid))
-                    }
-                    None => format!("the end of process {pid}"),
-                },
-                None => "the end of any child process".to_owned(),
+        if let Some(children) = blocked.children() {
+            let text = match (children, &self.descriptors) {
+                (Children::Any, _) => "the end of any child process".to_owned(),
+                (Children::Some, _) => format!("the end of a child process ({name})"),
+                (Children::One(pid), Some(other)) if other.counts_otherwise() => {
+                    format!("the end of process {pid} (as the program counts)")
+                }
+                (Children::One(pid), Some(_)) => {
+                    format!("the end of process {pid} ({})", descriptors::command_of(pid))
+                }
+                (Children::One(pid), None) => format!("the end of process {pid}"),
             };
             return plain("process", text);
         }
@@ -71,7 +75,9 @@ impl Teller<'_> {
             many => {
                 let named: Vec<String> = many.iter().take(MAX_NAMED).map(words).collect();
                 let more = if fds.len() > MAX_NAMED { ", ..." } else { "" };
-                format!("{name} on {} descriptors: {}{more}", fds.len(), named.join(", "))
+                let least = if fds.len() >= MAX_DESCRIPTORS { "at least " } else { "" };
+                let named = named.join(", ");
+                format!("{name} on {least}{} descriptors: {named}{more}", fds.len())
             }
         };
         if let Some(timeout) = timeout {
@@ -87,6 +93,7 @@ impl Teller<'_> {
             kind: "descriptor",
             text,
             descriptors: descriptors.collect(),
+            descriptor_count: fds.len(),
             ..WaitView::default()
         }
     }

@@ -63,6 +63,11 @@ impl Reader<'_, '_> {
             let known = printer.is("enum", "EnumMeta") || printer.is("enum", "EnumType");
             return known.then(|| self.enum_class(object, type_));
         }
+        let global =
+            printer.function == "global_enum_repr" || printer.function == "global_flag_repr";
+        if (printer.module == "enum" && global) || printer.is("re", "RegexFlag") {
+            return Some(self.global_member(object, type_));
+        }
         if printer.module == "enum" {
             return Some(self.enum_member(object, type_));
         }
@@ -173,8 +178,8 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// `<Color.RED: 1>` (Lib/enum.py).
-    fn enum_member(&mut self, object: u64, type_: &Type) -> Result<Value> {
+    /// The value of a member of an enumeration, and its name if it has one.
+    fn value_and_name(&self, object: u64, type_: &Type) -> Result<(u64, Option<String>)> {
         let value = self
             .attribute(object, type_, "_value_")
             .ok_or(BadObject::Unexpected("an enum member"))?;
@@ -182,12 +187,15 @@ impl Reader<'_, '_> {
             let kind = self.type_at(self.objects.type_of(name).ok()?).ok()?.kind;
             if kind == Kind::None { None } else { self.name(name).ok() }
         });
-        let name = match name {
+        Ok((value, name))
+    }
+
+    /// `<Color.RED: 1>` (Lib/enum.py).
+    fn enum_member(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        let (value, name) = self.value_and_name(object, type_)?;
+        let name = match name.or_else(|| self.flag_names(type_, value)) {
             Some(name) => format!(".{name}"),
-            None => match self.flag_names(type_, value) {
-                Some(names) => format!(".{names}"),
-                None => String::new(),
-            },
+            None => String::new(),
         };
         self.inside(object, "...", |reader| {
             let items = reader.items(&[value]);
@@ -196,11 +204,46 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// The names of the flags in a value, up to 3.10 (Lib/enum.py `_decompose`): the
-    /// highest first. From 3.11 on the member has them as its name, and one without flags
-    /// has none (Lib/enum.py `Flag.__repr__`).
-    fn flag_names(&self, type_: &Type, value: u64) -> Option<String> {
-        let value = self.objects.small_int(value).ok()?;
+    /// `re.IGNORECASE|re.MULTILINE`: `global_flag_repr` (Lib/enum.py, 3.11 and later), and
+    /// `RegexFlag.__repr__` (Lib/re.py, 3.8 to 3.10).
+    fn global_member(&mut self, object: u64, type_: &Type) -> Result<Value> {
+        let (value, name) = self.value_and_name(object, type_)?;
+        let end = type_.full_name.len().saturating_sub(type_.qualname.len() + 1);
+        let module = type_.full_name.get(..end).and_then(|module| module.rsplit('.').next());
+        let module = module.unwrap_or_default();
+        let shown = match (name, self.layout().version.at_least(3, 11)) {
+            (Some(names), _) => {
+                let whole = |name: &str| match name.starts_with(|c: char| c.is_ascii_digit()) {
+                    true => name.to_owned(),
+                    false => format!("{module}.{name}"),
+                };
+                names.split('|').map(whole).collect::<Vec<String>>().join("|")
+            }
+            (None, true) => {
+                let number = self.objects.small_int(value)?;
+                format!("{module}.{}({number})", type_.short_name())
+            }
+            (None, false) => {
+                let mut rest = self.objects.small_int(value)?;
+                let mut parts = Vec::new();
+                let members = self.flags(type_, rest).filter(|_| rest >= 0);
+                for (flag, name) in members.ok_or(BadObject::Unexpected("flags"))? {
+                    if flag & rest != 0 {
+                        rest &= !flag;
+                        parts.push(format!("{module}.{name}"));
+                    }
+                }
+                if rest != 0 {
+                    parts.push(format!("{rest:#x}"));
+                }
+                parts.join("|")
+            }
+        };
+        Ok(self.symbol(object, type_, &shown))
+    }
+
+    /// The members of a class of flags that a value has, in the order of their definition.
+    fn flags(&self, type_: &Type, value: i64) -> Option<Vec<(i64, String)>> {
         let dict = self.objects.field(type_.address, self.layout().values.types.dict).ok()?;
         let map = self.objects.dict_get(dict, "_member_map_").ok()??;
         let mut members: Vec<(i64, String)> = Vec::new();
@@ -222,9 +265,15 @@ impl Reader<'_, '_> {
                 whole && members.len() < 64
             })
             .ok()?;
-        if !whole {
-            return None;
-        }
+        whole.then_some(members)
+    }
+
+    /// The names of the flags in a value, up to 3.10 (Lib/enum.py `_decompose`): the
+    /// highest first. From 3.11 on the member has them as its name, and one without flags
+    /// has none (Lib/enum.py `Flag.__repr__`).
+    fn flag_names(&self, type_: &Type, value: u64) -> Option<String> {
+        let value = self.objects.small_int(value).ok()?;
+        let mut members = self.flags(type_, value)?;
         members.sort_by_key(|(flag, _)| std::cmp::Reverse(*flag));
         members.dedup_by_key(|(flag, _)| *flag);
         if members.is_empty() {

@@ -54,7 +54,11 @@ impl Reader<'_, '_> {
                 Ok(self.made(object, type_, &format!("'{}'", parts.join("-"))))
             }
             ("pathlib", "PurePath" | "_JoinablePath" | "PathBase" | "PurePathBase") => {
-                let path = self.path(object, type_)?;
+                let mut path = self.path(object, type_)?;
+                if type_.short_name() == "PureWindowsPath" {
+                    // `as_posix()`
+                    path = path.replace('\\', "/");
+                }
                 Ok(self.made(object, type_, &quoted(&path)))
             }
             ("zoneinfo", "ZoneInfo") => self.zone_info(object, type_, get("_key")?),
@@ -86,6 +90,9 @@ impl Reader<'_, '_> {
             items.into_iter().map(text).collect()
         };
         if let Some(given) = get("_raw_paths").and_then(list) {
+            if type_.short_name() == "PureWindowsPath" {
+                return None;
+            }
             let mut path = String::new();
             for part in given {
                 if part.starts_with('/') {

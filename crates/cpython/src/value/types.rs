@@ -189,6 +189,8 @@ pub(super) struct Printer {
     pub module: String,
     /// The class that it was defined in, as far as that can be told.
     pub class: String,
+    /// Its own name; empty before 3.3.
+    pub function: String,
     /// The file that it was defined in.
     pub file: String,
 }
@@ -410,7 +412,10 @@ impl Decoder<'_> {
             }
             _ => (home, self.name_of(class).ok()?),
         };
-        Some(Printer { module: module.unwrap_or_default(), class, file: file.unwrap_or_default() })
+        let (module, file) = (module.unwrap_or_default(), file.unwrap_or_default());
+        let function = qualname.as_deref().and_then(|name| name.rsplit('.').next());
+        let function = function.unwrap_or_default().to_owned();
+        Some(Printer { module, class, function, file })
     }
 
     /// The names and offsets of `__slots__` (and of structure sequences): the type's

@@ -357,6 +357,21 @@ class Own(enum.Enum):
     add("enum of ints", Number.ONE)
     add("flag of ints", Both.A)
     add("two flags of ints", Both.A | Both.B)
+    add("no flags", Perm(0))
+    add("no flags of ints", Both(0))
+    import pathlib
+    import re
+    import socket
+
+    windows = [pathlib.PureWindowsPath(path) for path in ("c:/a/b", "a\\b", "//host/share/x")]
+    for path in windows:
+        str(path)
+    add("paths of Windows", windows)
+    add("flag of re", re.I)
+    add("two flags of re", re.I | re.M)
+    add("all flags of re", re.A | re.I | re.L | re.M | re.S | re.X)
+    add("unknown flag of re", re.RegexFlag(1 << 12))
+    add("enum of socket", socket.AF_INET)
     add("enum with its own repr", Own.A, "<__main__.Own at 0x%x>" % id(Own.A))
     add("enums inside", {Color.RED: [Number.ONE]})
 

@@ -247,6 +247,20 @@ fn a_garbage_collection_in_progress() {
 }
 
 #[test]
+fn who_has_the_gil_need_not_be_who_collects_garbage() {
+    for_each(
+        one_per_version().into_iter().filter(|one| one.at_least(3, 7) && !one.free_threaded()),
+        |python| {
+            let target = Target::start(python, "dump_waits.py", &["collect_beside"]);
+            let text = dump_text(target.pid(), &[]);
+            assert!(text.contains("\nA garbage collection is in progress.\n"), "{text}");
+            assert!(text.contains("\"spins\""), "{text}");
+            assert!(!text.contains("collects garbage"), "{text}");
+        },
+    );
+}
+
+#[test]
 fn the_end_of_the_program_waits_for_its_threads() {
     for_each(one_per_version(), |python| {
         check(python, "shutdown");

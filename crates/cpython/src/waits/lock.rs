@@ -207,12 +207,11 @@ impl Decoder<'_> {
     }
 }
 
-/// Whether `value` is the `acquire` of something, bound or not. The `acquire()` of what is written
-/// in Python has a frame of its own.
-pub(super) fn is_acquire(decoder: &Decoder, value: u64) -> bool {
+/// Whether `value` is a function or method of C, bound or not, that has one of these names.
+pub(super) fn is_builtin(decoder: &Decoder, value: u64, names: &[&str]) -> bool {
     let objects = decoder.objects;
     let head = decoder.layout().values.head;
-    let known = |name: &[u8]| matches!(name, b"acquire" | b"acquire_lock");
+    let known = |name: &[u8]| names.iter().any(|known| known.as_bytes() == name);
     let found = || match decoder.type_name(value)?.as_str() {
         "builtin_function_or_method" | "builtin_method" => {
             let name = objects.memory.ptr(objects.field(value, head).ok()?).ok()?;

@@ -30,6 +30,9 @@ use crate::code::CodeInfo;
 use crate::frames::RawFrame;
 use crate::value::Decoder;
 
+/// A collection is not looked for in more frames than this.
+const MAX_COLLECTING: usize = 64;
+
 /// One thread's frames, innermost first, with their code objects and the instructions
 /// they are at, in bytes into the bytecode.
 #[derive(Debug, Clone, Copy)]
@@ -147,8 +150,24 @@ impl Decoder<'_> {
     /// other than by a `with` statement.
     pub fn acquires(&self, stack: Stack) -> bool {
         let Some((frame, _, _)) = stack.iter().next() else { return true };
-        let Ok(values) = self.evaluation_stack(frame) else { return true };
-        values.into_iter().any(|value| value != 0 && lock::is_acquire(self, value))
+        // That of a lock that is written in Python has a frame of its own.
+        self.calls(frame, &["acquire", "acquire_lock"]).unwrap_or(true)
+    }
+
+    /// Whether a thread's frames show that it may be in a garbage collection that runs Python
+    /// code: it has called `gc.collect`, or runs a finalizer.
+    pub fn may_collect(&self, stack: Stack) -> bool {
+        stack.iter().take(MAX_COLLECTING).any(|(frame, code, _)| {
+            code.name.rsplit('.').next() == Some("__del__")
+                || self.calls(frame, &["collect"]).unwrap_or(false)
+        })
+    }
+
+    /// Whether one of some functions of C is (or was) on a frame's evaluation stack.
+    fn calls(&self, frame: &RawFrame, names: &[&str]) -> Option<bool> {
+        let values = self.evaluation_stack(frame).ok()?;
+        let called = |value: u64| value != 0 && lock::is_builtin(self, value, names);
+        Some(values.into_iter().any(called))
     }
 }
 

@@ -354,6 +354,19 @@ def collect():
     gc.collect()
 
 
+def collect_beside():
+    """The same in a thread, while another one has the GIL."""
+
+    def spin():
+        while True:
+            pass
+
+    begin("spins", spin)
+    begin("collects", collect)
+    while True:
+        time.sleep(1)
+
+
 def shutdown():
     """The main thread has ended, another has not."""
     gate = threading.Lock()
@@ -395,4 +408,4 @@ if sys.argv[1] in KINDS:
     tell(found)
     os.read(0, 1)
     os._exit(0)
-{"gil": gil, "collect": collect, "shutdown": shutdown}[sys.argv[1]]()
+{"gil": gil, "collect": collect, "collect_beside": collect_beside, "shutdown": shutdown}[sys.argv[1]]()

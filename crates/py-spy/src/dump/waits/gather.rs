@@ -198,8 +198,16 @@ pub fn gather(ground: Ground, threads: &[Looked]) -> Gathered {
             (facts.wait, facts.call, facts.state) = (None, None, None);
         }
         let own = thread.state.interpreter;
-        let alone = || threads.iter().filter(|other| other.state.interpreter == own).count() == 1;
-        facts.collects = collecting.contains(&own) && (thread.gil || alone());
+        // Who collects has the GIL, but for as long as what it calls gives it to another.
+        let other = |other: &&Looked| {
+            other.state.interpreter == own && other.state.address != thread.state.address
+        };
+        let mut others = threads.iter().filter(other);
+        facts.collects = collecting.contains(&own)
+            && match thread.gil {
+                true => !others.any(|other| decoder.may_collect(other.stack())),
+                false => others.next().is_none(),
+            };
         gathered.threads.push(facts);
     }
     // Who holds a plain lock is told by the holder's frames only, all of which must be looked

@@ -96,6 +96,7 @@ pub fn find(
         }
         files.push(file);
     }
+    memory.settle();
     files
 }
 

@@ -127,6 +127,13 @@ impl Header {
             }
         }
         header.segments.sort_by_key(|segment| segment.start);
+        // Memory is mapped once: a segment ends where the next one begins.
+        let mut next = u64::MAX;
+        for segment in header.segments.iter_mut().rev() {
+            segment.end = segment.end.min(next).max(segment.start);
+            segment.in_file = segment.in_file.min(segment.end - segment.start);
+            next = segment.start;
+        }
         Ok(header)
     }
 }

@@ -7,6 +7,7 @@ use crate::Arch;
 use crate::batch::{self, Batch};
 use crate::memory::{Memory, ReadError};
 use crate::modules::Mapping;
+use std::collections::HashMap;
 
 /// A part of memory (`PT_LOAD`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,10 @@ impl CoreMemory {
             offset: range.offset,
             file: index,
         }));
+    }
+
+    /// To be called when all files are attached.
+    pub fn settle(&mut self) {
         self.backing.sort_by_key(|backing| backing.start);
     }
 
@@ -194,9 +199,11 @@ impl Memory for CoreMemory {
 /// memory without a file. `files` are the executable and libraries.
 pub fn mappings(memory: &CoreMemory, ranges: &[FileRange], files: &[MappedFile]) -> Vec<Mapping> {
     let mut mappings = Vec::new();
+    let numbers: HashMap<&str, usize> =
+        files.iter().enumerate().rev().map(|(number, file)| (file.path.as_str(), number)).collect();
     for range in ranges {
         let (path, deleted) = super::files::without_deleted(&range.path);
-        let number = files.iter().position(|file| file.path == path);
+        let number = numbers.get(path).copied();
         // gcore leaves out what is not to be written, permissions included.
         let flags = match memory.segment(range.start) {
             Some(segment) => segment.flags,

@@ -37,6 +37,7 @@ use header::Header;
 use image::Segment;
 use notes::Notes;
 use source::Source;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -122,13 +123,15 @@ impl Core {
             thread.recall_system_call(|address| memory.uint(address, 4).ok());
         }
         let mut modules = modules::group(&mappings);
+        let usable: HashMap<&str, Option<&Path>> =
+            files.iter().rev().map(|file| (file.path.as_str(), file.verdict.usable())).collect();
         for module in &mut modules {
-            let file = files.iter().find(|file| file.path == module.path);
-            module.file = file.and_then(|file| file.verdict.usable()).map(Path::to_owned);
+            let file = usable.get(module.path.as_str()).copied().flatten();
+            module.file = file.map(Path::to_owned);
         }
-        modules.sort_by_key(|module| {
-            !files.iter().any(|file| file.executable && file.path == module.path)
-        });
+        let programs: HashSet<&str> =
+            files.iter().filter(|file| file.executable).map(|file| file.path.as_str()).collect();
+        modules.sort_by_key(|module| !programs.contains(module.path.as_str()));
         Ok(Core {
             machine,
             process: notes.process,

@@ -159,14 +159,23 @@ impl Notes {
     ) -> Result<Notes, CoreError> {
         let mut notes = Notes::default();
         let mut reader = Reader { source, machine, known: HashSet::new(), siginfo: None };
+        // Nothing is read twice, however often the headers name it.
+        let mut parts = parts.to_vec();
+        parts.sort_unstable();
+        let (mut read, mut left) = (0, MAX_NOTES);
         for (offset, length) in parts {
-            let end = offset.saturating_add(*length).min(source.length());
-            let mut at = *offset;
-            for _ in 0..MAX_NOTES {
-                let Some((note, next)) = reader.note(at, end) else { break };
-                reader.take(&note, &mut notes);
-                at = next;
+            if offset < read {
+                continue;
             }
+            let end = offset.saturating_add(length).min(source.length());
+            let mut at = offset;
+            while left > 0
+                && let Some((note, next)) = reader.note(at, end)
+            {
+                reader.take(&note, &mut notes);
+                (at, left) = (next, left - 1);
+            }
+            read = read.max(end);
         }
         if notes.threads.is_empty() {
             return Err(CoreError::NotACore("it has no threads (no NT_PRSTATUS note)".into()));
@@ -179,6 +188,13 @@ impl Notes {
             notes.signal = Some(details.unwrap_or(Signal::bare(current)));
         }
         notes.files.sort_by_key(|range| range.start);
+        // Memory is mapped once: a range ends where the next one begins.
+        let mut next = u64::MAX;
+        for range in notes.files.iter_mut().rev() {
+            range.end = range.end.min(next).max(range.start);
+            next = range.start;
+        }
+        notes.files.retain(|range| range.start < range.end);
         Ok(notes)
     }
 }

@@ -351,3 +351,29 @@ fn damaged_files() {
         damaged[at..at + 8].copy_from_slice(&bytes[at..at + 8]);
     }
 }
+
+#[test]
+fn memory_that_is_named_often_is_read_once() {
+    const OFTEN: u64 = 20_000;
+    let mut builder = Builder::new();
+    for i in 0..OFTEN {
+        builder = builder.segment(0x10000 + i * 0x1000, &[], 0x1000, 6);
+    }
+    let range = |i| (0x1000 + i, 0x7fff_0000_0000, 0, "/nowhere/lib.so");
+    let ranges: Vec<_> = (0..OFTEN).map(range).collect();
+    // As many notes that say nothing.
+    let empty = [0; 12].repeat(OFTEN as usize);
+    let mut bytes = builder.notes(&files(&ranges)).notes(&empty).bytes();
+    // All segments but the last ones are parts with notes, and the same.
+    let notes = bytes[64..64 + 56].to_vec();
+    for entry in bytes[64..].chunks_exact_mut(56).take(OFTEN as usize / 2) {
+        entry.copy_from_slice(&notes);
+    }
+    let start = std::time::Instant::now();
+    let core = Core::open(written(&bytes).path(), &Lookup::default()).expect("a core");
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(core.threads.len(), 2);
+    let ends: Vec<u64> = core.mappings.iter().map(|mapping| mapping.end).collect();
+    assert!(core.mappings.len() as u64 >= OFTEN, "{}", ends.len());
+    assert!(core.mappings.iter().skip(1).zip(&ends).all(|(next, end)| *end <= next.start));
+}

@@ -18,7 +18,7 @@ use cpython::type_names::TypeNames;
 use cpython::value::Budget;
 use cpython::{Objects, Runtime};
 use remote::Memory;
-use remote::core::{Core, CoreThread, Lookup, Machine, MappedFile};
+use remote::core::{Core, CoreThread, Lookup, Machine, MappedFile, Verdict};
 use remote::os::blocking::{Abi, Blocked};
 use remote::pthread::PthreadIds;
 use std::collections::HashMap;
@@ -111,18 +111,36 @@ fn notes(core: &Core, lookup: &Lookup) -> Vec<String> {
     let missing: Vec<&MappedFile> =
         core.files.iter().filter(|file| file.verdict.usable().is_none()).collect();
     if !missing.is_empty() {
-        let mut names: Vec<&str> = missing.iter().map(|file| file.path.as_str()).collect();
-        // Those that matter most.
-        names.sort_by_key(|name| !name.contains("python"));
-        let more = names.len().saturating_sub(MAX_NAMED);
-        names.truncate(MAX_NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = missing.iter().map(|file| file.path.as_str()).collect();
         notes.push(format!(
-            "not here (--executable, --lib-path, --sysroot): {}{more}; constants and symbols in them cannot be shown",
-            names.join(", ")
+            "not here (--executable, --lib-path, --sysroot): {}; constants and symbols in them cannot be shown",
+            first_of(names)
+        ));
+    }
+    let unverified: Vec<&str> = core
+        .files
+        .iter()
+        .filter_map(|file| match &file.verdict {
+            Verdict::Unverified(path) => path.to_str(),
+            _ => None,
+        })
+        .collect();
+    if !unverified.is_empty() {
+        notes.push(format!(
+            "the core file has nothing to compare these with, which may be others than those that were mapped: {}",
+            first_of(unverified)
         ));
     }
     notes
+}
+
+/// The first of some paths, those that matter most before the others.
+fn first_of(mut names: Vec<&str>) -> String {
+    names.sort_by_key(|name| !name.contains("python"));
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 fn no_python(missing: NotFound, notes: &[String]) -> String {

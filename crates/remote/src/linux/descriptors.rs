@@ -55,13 +55,12 @@ impl Descriptor {
     }
 }
 
-/// The processes at the other end of a pipe.
+/// The processes that were found at the other end of a pipe. There may always be others: those of
+/// other users, outside of a container, or with a descriptor that is on its way through a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peers {
     /// Those that were found.
     pub found: Vec<Peer>,
-    /// There are no others: all processes could be looked at.
-    pub complete: bool,
 }
 
 /// A process at the other end.
@@ -177,7 +176,8 @@ impl<'a> Descriptors<'a> {
     /// The processes that have the other end of a pipe open.
     fn peers(&mut self, fd: i32) -> Option<Peers> {
         let link = std::fs::read_link(self.process.proc_dir().join(format!("fd/{fd}"))).ok()?;
-        let ours = access_of(&self.info(fd)?)?;
+        let info = self.info(fd)?;
+        let ours = (access_of(&info)?, inode_of(&info));
         let own = self.process.pid;
         let pipes = self.pipes.get_or_insert_with(|| Pipes::new(own));
         let more = clock::now_ns() + MORE_NS;
@@ -194,19 +194,20 @@ impl<'a> Descriptors<'a> {
                 break;
             }
         }
-        Some(Peers { found: peers, complete: pipes.complete && pipes.todo.is_empty() })
+        Some(Peers { found: peers })
     }
 }
 
 /// Adds a process whose descriptor is of the same pipe as ours, if it is the other end.
-fn add_peer(peers: &mut Vec<Peer>, pid: i32, fd: i32, ours: Access) {
+/// The path of a FIFO may be another one's in another mount namespace.
+fn add_peer(peers: &mut Vec<Peer>, pid: i32, fd: i32, ours: (Access, Option<u64>)) {
     if peers.iter().any(|peer| peer.pid == pid) {
         return;
     }
     let dir = Path::new("/proc").join(pid.to_string());
-    let info = std::fs::read_to_string(dir.join(format!("fdinfo/{fd}")));
-    let other = info.ok().and_then(|info| access_of(&info));
-    if other.is_some_and(|other| other.is_other_end_of(ours)) {
+    let Ok(info) = std::fs::read_to_string(dir.join(format!("fdinfo/{fd}"))) else { return };
+    let other = access_of(&info).is_some_and(|other| other.is_other_end_of(ours.0));
+    if other && inode_of(&info) == ours.1 {
         peers.push(Peer { pid, command: command(&dir) });
     }
 }
@@ -216,8 +217,6 @@ fn add_peer(peers: &mut Vec<Peer>, pid: i32, fd: i32, ours: Access) {
 struct Pipes {
     /// `pipe:[inode]`, or the path of a FIFO, to processes and their descriptors.
     ends: HashMap<PathBuf, Vec<(i32, i32)>>,
-    /// All processes could be looked at so far.
-    complete: bool,
     /// Those that were not, the next one last.
     todo: Vec<i32>,
     /// When to stop.
@@ -231,26 +230,19 @@ impl Pipes {
         let mut todo = numbers(Path::new("/proc")).unwrap_or_default();
         todo.sort_by_key(|pid| std::cmp::Reverse(pid.abs_diff(own)));
         let deadline = clock::now_ns() + SEARCH_NS;
-        Pipes { ends: HashMap::new(), complete: true, todo, deadline }
+        Pipes { ends: HashMap::new(), todo, deadline }
     }
 
     /// Looks at one more process. False if there is none left.
     fn look(&mut self) -> bool {
         let Some(pid) = self.todo.pop() else { return false };
         let dir = Path::new("/proc").join(pid.to_string());
-        let Some(fds) = numbers(&dir.join("fd")) else {
-            // It has ended, or is somebody else's.
-            self.complete &= !dir.exists();
-            return true;
-        };
-        for fd in fds {
-            match std::fs::read_link(dir.join(format!("fd/{fd}"))) {
-                Ok(link) if link.starts_with("/dev") => {}
-                Ok(link) if link.is_absolute() || link.to_string_lossy().starts_with("pipe:") => {
-                    self.ends.entry(link).or_default().push((pid, fd));
-                }
-                Ok(_) => {}
-                Err(_) => self.complete &= !dir.exists(),
+        // Of one that has ended, or is somebody else's, nothing is known.
+        for fd in numbers(&dir.join("fd")).unwrap_or_default() {
+            let Ok(link) = std::fs::read_link(dir.join(format!("fd/{fd}"))) else { continue };
+            let is_path = link.is_absolute() && !link.starts_with("/dev");
+            if is_path || link.to_string_lossy().starts_with("pipe:") {
+                self.ends.entry(link).or_default().push((pid, fd));
             }
         }
         true
@@ -300,6 +292,11 @@ fn access_of(info: &str) -> Option<Access> {
         1 => Some(Access::Write),
         _ => Some(Access::Both),
     }
+}
+
+/// The `ino:` of fdinfo (Linux 5.14 and later).
+fn inode_of(info: &str) -> Option<u64> {
+    info.lines().find_map(|line| line.strip_prefix("ino:"))?.trim().parse().ok()
 }
 
 fn is_fifo(data: &std::fs::Metadata) -> bool {
@@ -426,6 +423,7 @@ mod tests {
         let line = "0000000000000000: 00000002 00000000 00000000 0001 01 42";
         assert_eq!(unix(line), Some((42, "unix socket".to_owned())));
         assert_eq!((inet("tcp", "no"), unix("no")), (None, None));
+        assert_eq!(inode_of("pos:\t0\nino:\t12\n"), Some(12));
         assert_eq!(access_of("pos:\t0\nflags:\t0100001\n"), Some(Access::Write));
     }
 

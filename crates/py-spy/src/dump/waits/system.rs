@@ -110,10 +110,7 @@ impl Teller<'_> {
             .map(|peer| format!("{} ({})", peer.pid, peer.command))
             .collect();
         match (peers.found.len(), &others[..]) {
-            // Others may have it, of whom we may not know.
-            (0, _) if !peers.complete => String::new(),
-            (0, _) => ", whose other end nobody has open".to_owned(),
-            (_, []) if peers.complete => ", whose other end only this process has open".to_owned(),
+            (0, _) => String::new(),
             (_, []) => ", whose other end this process has open itself".to_owned(),
             (_, [one]) => format!(" with process {one} at the other end"),
             (_, many) => format!(" with processes {} at the other end", many.join(", ")),

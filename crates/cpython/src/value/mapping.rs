@@ -18,6 +18,15 @@ impl Reader<'_, '_> {
     pub(super) fn mapping(&mut self, object: u64, type_: &Type) -> Result<Value> {
         match type_.kind {
             Kind::Dict => self.braces(object, type_, object, "{", "}"),
+            Kind::FrozenDict => {
+                // Include/internal/pycore_dict.h (3.15): a dictionary, then its hash.
+                let name = type_.short_name();
+                let (open, close) = match self.dict_length(object)? {
+                    0 => (format!("{name}("), ")"),
+                    _ => (format!("{name}({{"), "})"),
+                };
+                self.braces(object, type_, object, &open, close)
+            }
             Kind::DefaultDict => {
                 // Modules/_collectionsmodule.c: a dictionary, then default_factory.
                 let factory = self.objects.field(object, self.layout().values.dict_size)?;

@@ -143,6 +143,7 @@ impl Reader<'_, '_> {
             | Kind::Array => self.sequence(object, type_),
             Kind::Set | Kind::FrozenSet => self.set(object, type_),
             Kind::Dict
+            | Kind::FrozenDict
             | Kind::DictView
             | Kind::DictItems
             | Kind::Proxy

@@ -285,15 +285,27 @@ impl Reader<'_, '_> {
     }
 
     /// Objects/exceptions.c `BaseException_repr`: a comma behind a lone argument before
-    /// 3.7.
+    /// 3.7. From 3.15 on an `ImportError` has its name and path behind them.
     pub(super) fn exception(&mut self, object: u64, type_: &Type) -> Result<Value> {
         // PyException_HEAD: dict, args.
         let args = self.part(object, 1)?;
         self.inside(object, "...", |reader| {
-            let (_, length) = reader.tuple_items(args, 0)?;
+            let (_, mut length) = reader.tuple_items(args, 0)?;
             let (addresses, _) = reader.tuple_items(args, reader.take(length))?;
-            let items = reader.items(&addresses);
+            let mut items = reader.items(&addresses);
             let comma = length == 1 && !reader.layout().version.at_least(3, 7);
+            if type_.base_name == "ImportError" && reader.layout().version.at_least(3, 15) {
+                // Include/cpython/pyerrors.h: dict, args, notes, traceback, context, cause, a
+                // char; then msg, name and path, which may not be there.
+                for (index, name) in [(8, "name"), (9, "path")] {
+                    let part = reader.part(object, index)?;
+                    if part != 0 {
+                        let value = reader.value(part);
+                        items.push(Item::named(name, value));
+                        length += 1;
+                    }
+                }
+            }
             let ends = (format!("{}(", type_.short_name()), if comma { ",)" } else { ")" });
             Ok(reader.group(object, type_, Shape::Fields, ends, items, length))
         })

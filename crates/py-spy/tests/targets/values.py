@@ -58,6 +58,10 @@ add_source(
     "b''", "b'abc'", "b'it\\'s'", "b'\\x00\\xff\\n\"\\''", "bytes(bytearray(range(256)))",
     "bytearray()", "bytearray(b'abc\\x00')", "bytearray(b'it\\'s')", "memoryview(b'abc')",
 )
+add_source(
+    "ImportError('m')", "ImportError('m', 'k', name='n', path='p')", "ImportError(name='n')", "ImportError('m', path='p')",
+    "ModuleNotFoundError('m', name='n')", "frozendict()", "frozendict(a=1, b=[2])",
+)
 consumed = bytearray(b"0123456789")
 del consumed[:4]
 add("bytearray that was cut in front", consumed)

@@ -223,6 +223,20 @@ fn a_convoy_of_threads_that_want_the_gil() {
 }
 
 #[test]
+fn a_thread_without_frames_that_computes_waits_for_nothing() {
+    for_each(one_per_version(), |python| {
+        let target = Target::start(python, "dump_waits.py", &["frameless"]);
+        // It begins when the target has said that it is ready.
+        let find = || {
+            let dump = dump_json(target.pid(), &[]);
+            dump.into_iter().find(|thread| thread.frames.is_empty() && thread.active)
+        };
+        let thread = (0..100).find_map(|_| find()).expect("it computes");
+        assert!(thread.waits_for.is_null(), "{thread:?}");
+    });
+}
+
+#[test]
 fn a_garbage_collection_in_progress() {
     // Before 3.7 only a symbol tells where the flag is, which stripped builds have not.
     for_each(

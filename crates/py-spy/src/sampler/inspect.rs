@@ -135,15 +135,15 @@ impl Sampler {
         self.gil_seen = false;
         self.roster.refresh(&self.target, false)?;
         self.choose(true);
+        let proc_dir = self.target.process.proc_dir();
+        let cpu = |entry: &Entry| os::Thread::new(proc_dir, entry.tid?).cpu_ns();
+        let cpu: Vec<_> = self.roster.threads.iter().map(cpu).collect();
         let complete = hold && self.hold();
         // Where all wait anyway, nobody waits for us.
         let bound_ns = if self.pauser.holds_any() { bound_ns } else { u64::MAX };
         let deadline_ns = clock::now_ns().saturating_add(bound_ns);
         let pid = self.target.process.pid;
         let before = clock::process_cpu(pid);
-        let proc_dir = self.target.process.proc_dir();
-        let cpu = |entry: &Entry| os::Thread::new(proc_dir, entry.tid?).cpu_ns();
-        let cpu: Vec<_> = self.roster.threads.iter().map(cpu).collect();
         // Who holds the GIL, and whether threads came or went meanwhile.
         self.capture.begin(&self.target, &self.roster, &self.codes, &[]);
         self.capture.read(&self.target, &self.roster, &mut self.codes)?;

@@ -322,6 +322,20 @@ def gil():
         time.sleep(1)
 
 
+def frameless():
+    """A thread that computes and has no Python frame."""
+    import itertools
+
+    try:
+        import _thread
+    except ImportError:
+        import thread as _thread
+
+    tell(None)
+    _thread.start_new_thread(sum, (itertools.repeat(0),))
+    os.read(0, 1)
+
+
 class Slow(object):
     """Waits when it is collected."""
 
@@ -408,4 +422,4 @@ if sys.argv[1] in KINDS:
     tell(found)
     os.read(0, 1)
     os._exit(0)
-{"gil": gil, "collect": collect, "collect_beside": collect_beside, "shutdown": shutdown}[sys.argv[1]]()
+{"gil": gil, "frameless": frameless, "collect": collect, "collect_beside": collect_beside, "shutdown": shutdown}[sys.argv[1]]()

@@ -104,8 +104,13 @@ mod tests {
             one[layout.frame.owner.expect("an owner") as usize] = if i == 0 { 3 } else { 0 };
             bytes.extend(one);
         }
-        let thread =
-            ThreadState { address: 0x1000, interpreter: 0, pthread_id: 0, native_id: None };
+        let thread = ThreadState {
+            address: 0x1000,
+            interpreter: 0,
+            pthread_id: 0,
+            native_id: None,
+            serial: None,
+        };
         (layout, thread, Image::new(0x1000, bytes))
     }
 

@@ -20,6 +20,9 @@ pub struct ThreadState {
     pub pthread_id: u64,
     /// The system's thread id as the target sees it (3.11 and later).
     pub native_id: Option<u64>,
+    /// What tells it from all others that were, or will be, at the same place, where there is such
+    /// a number.
+    pub serial: Option<u64>,
 }
 
 /// Adds the interpreters listed from the variable at `head` on. False if that is not all: the
@@ -78,6 +81,7 @@ pub fn thread_states(
             interpreter,
             pthread_id: ptr(thread.thread_id),
             native_id: thread.native_thread_id.map(ptr),
+            serial: thread.serial.map(ptr),
         });
         next = ptr(thread.next);
     }

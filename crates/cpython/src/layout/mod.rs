@@ -199,6 +199,7 @@ fn thread(source: &Source) -> Result<Thread, Unsupported> {
         thread_id: source.need(("thread_state", "thread_id"), &[(S, "thread_id")])?,
         native_thread_id: source
             .either(("thread_state", "native_thread_id"), &[(S, "native_thread_id")]),
+        serial: source.table(S, "id").filter(|_| !published),
         chunk: source.either(("thread_state", "datastack_chunk"), &[(S, "datastack_chunk")]),
         state: source.table(S, "state"),
         status: source.either(("thread_state", "status"), &[(S, "_status")]),

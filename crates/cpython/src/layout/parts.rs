@@ -52,6 +52,9 @@ pub struct Thread {
     pub thread_id: u32,
     /// The system's thread id (3.11 and later).
     pub native_thread_id: Option<u32>,
+    /// `id`: of all thread states that an interpreter has had no two have the same (3.7 and later;
+    /// not published by 3.13 and later).
+    pub serial: Option<u32>,
     /// The newest chunk of the data stack (3.11 and later).
     pub chunk: Option<u32>,
     /// Attached, detached or suspended: an int (3.13 and later).

@@ -8,7 +8,7 @@ use crate::source::{ShortNames, file_name};
 use profile::{FrameKey, FrameKind, ProcessIx, Recording, StackId, Thread, ThreadIx};
 use remote::ReadError;
 use remote::os::family::{self, Image};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// One process that is sampled.
 pub struct Member {
@@ -24,6 +24,11 @@ pub struct Member {
     /// The recording's thread for each thread state and system id.
     threads: FxHashMap<(u64, i32), ThreadIx>,
     names: ShortNames,
+}
+
+/// Where its thread state is, and the system's id of it.
+fn thread_key(entry: &Entry) -> (u64, i32) {
+    (entry.state.address, entry.tid.unwrap_or(0))
 }
 
 impl Member {
@@ -68,11 +73,18 @@ impl Member {
         }
         if self.sampler.take_renamed() && recording.keep().threads {
             for entry in &self.sampler.roster.threads {
-                if let Some(thread) = self.known_thread(entry) {
+                let key = thread_key(entry);
+                let Some(thread) = self.threads.get(&key).copied() else { continue };
+                let before = &recording.thread(thread).name;
+                if before.is_none() {
                     recording.rename_thread(thread, entry.name.clone());
+                } else if *before != entry.name {
+                    // Another thread in its place, with its id: what was seen is not this one's.
+                    self.threads.remove(&key);
                 }
             }
         }
+        self.forget_threads();
         for i in 0..self.sampler.samples().len() {
             let sampled = self.sampler.samples()[i];
             let entry = self.sampler.thread(sampled.thread);
@@ -94,15 +106,18 @@ impl Member {
         Ok(())
     }
 
-    /// The recording's thread for one of the sampler's, if it has been observed.
-    fn known_thread(&self, entry: &Entry) -> Option<ThreadIx> {
-        self.threads.get(&(entry.state.address, entry.tid.unwrap_or(0))).copied()
+    /// Forgets threads that are no more, from time to time.
+    fn forget_threads(&mut self) {
+        if self.threads.len() > 64 && self.threads.len() > 2 * self.sampler.threads().count() {
+            let here: FxHashSet<(u64, i32)> = self.sampler.threads().map(thread_key).collect();
+            self.threads.retain(|key, _| here.contains(key));
+        }
     }
 
     fn thread(&mut self, recording: &mut Recording, index: usize) -> ThreadIx {
         let entry = self.sampler.thread(index);
         let key = match recording.keep().threads {
-            true => (entry.state.address, entry.tid.unwrap_or(0)),
+            true => thread_key(entry),
             false => (0, 0),
         };
         if let Some(known) = self.threads.get(&key) {

@@ -119,6 +119,14 @@ impl ThreadActivity {
         }
     }
 
+    /// Whether the system's thread has ended by now. Leaves no file open, as it may be asked of
+    /// all threads at once.
+    pub fn has_ended_by_now(&mut self) -> bool {
+        self.ask();
+        self.rest();
+        self.ended
+    }
+
     /// Closes its files if it waits and there are `many` like it.
     fn spare(&mut self, many: bool) {
         if many && !self.running {

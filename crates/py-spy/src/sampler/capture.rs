@@ -81,6 +81,11 @@ impl Capture {
         self.batch.region(address)
     }
 
+    /// What tells the thread state at `address`, which was read, from others in the same place.
+    pub fn identity(&self, layout: &Layout, address: u64) -> Option<[Option<u64>; 2]> {
+        Predictor::identity(layout, address, &self.batch)
+    }
+
     /// A pointer at `address`, if it was read.
     pub fn pointer(&self, layout: &Layout, address: u64) -> Option<u64> {
         let arch = layout.arch;

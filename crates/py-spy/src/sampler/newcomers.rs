@@ -8,7 +8,7 @@
 
 use super::capture::Captured;
 use super::trie::NodeId;
-use super::{Sampled, Sampler};
+use super::{Entry, Sampled, Sampler};
 use cpython::threads::{self, ThreadState};
 use remote::ReadError;
 
@@ -20,6 +20,8 @@ const MAX: usize = 8;
 pub(super) struct Newcomer {
     /// Of its thread state.
     address: u64,
+    /// What tells it from others in the same place.
+    identity: [Option<u64>; 2],
     stack: NodeId,
     /// It held the GIL.
     gil: bool,
@@ -53,7 +55,13 @@ impl Sampler {
             let known = self.roster.position(address);
             let thread = match known {
                 Some(thread) if !self.roster.threads[thread].is_stale() => continue,
-                Some(thread) => thread,
+                Some(thread) => {
+                    // What is known is of the one before.
+                    self.roster.threads[thread] =
+                        Entry::new(unknown(address, self.roster.threads[thread].state.interpreter));
+                    self.roster.distrust();
+                    thread
+                }
                 None => self.roster.add_unknown(address),
             };
             self.capture.begin(&self.target, &self.roster, &self.codes, &[thread]);
@@ -63,8 +71,9 @@ impl Sampler {
             if matches!(captured, Captured::Stack { .. })
                 && self.capture.is_whole()
                 && let Some(stack) = self.trie.known(self.capture.calls())
+                && let Some(identity) = self.capture.identity(&self.target.runtime.layout, address)
             {
-                self.newcomers.push(Newcomer { address, stack, gil });
+                self.newcomers.push(Newcomer { address, identity, stack, gil });
             }
         }
         Ok(())
@@ -73,8 +82,19 @@ impl Sampler {
     /// Takes the stacks of newcomers, now that it is known who they are, or that they have
     /// ended already.
     pub(super) fn accept_newcomers(&mut self) {
-        while let Some(Newcomer { address, stack, gil }) = self.newcomers.pop() {
+        while let Some(Newcomer { address, identity, stack, gil }) = self.newcomers.pop() {
             let known = self.roster.position(address);
+            if let Some(thread) = known {
+                let ThreadState { native_id, serial, .. } = self.roster.threads[thread].state;
+                let other = |was: Option<u64>, is: Option<u64>| {
+                    was.zip(is).is_some_and(|(was, is)| was != 0 && is != 0 && was != is)
+                };
+                if other(identity[0], native_id) || other(identity[1], serial) {
+                    // It has ended, and there is another one already.
+                    self.counters.dropped += 1;
+                    continue;
+                }
+            }
             let waits = known.is_some_and(|thread| {
                 let activity = &self.roster.threads[thread].activity;
                 activity.is_known() && !activity.is_running() && !activity.has_ended()
@@ -96,5 +116,5 @@ impl Sampler {
 
 /// What can be said of a thread state at `address` before it has been read.
 pub(super) fn unknown(address: u64, interpreter: u64) -> ThreadState {
-    ThreadState { address, interpreter, pthread_id: 0, native_id: None }
+    ThreadState { address, interpreter, pthread_id: 0, native_id: None, serial: None }
 }

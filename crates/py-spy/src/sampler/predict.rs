@@ -62,7 +62,14 @@ pub enum Step {
 /// The part of a thread state that is read: offset and length.
 fn thread_span(layout: &Layout) -> (u32, usize) {
     let thread = &layout.thread;
-    let fields = [Some(thread.interp), Some(thread.frame), Some(thread.thread_id), thread.chunk];
+    let fields = [
+        Some(thread.interp),
+        Some(thread.frame),
+        Some(thread.thread_id),
+        thread.native_thread_id,
+        thread.serial,
+        thread.chunk,
+    ];
     let low = fields.iter().flatten().min().copied().unwrap_or(0);
     let high = fields.iter().flatten().max().copied().unwrap_or(0);
     (low, (high - low) as usize + layout.arch.word())
@@ -171,10 +178,25 @@ impl Predictor {
         let bytes = batch.get(state.address.wrapping_add(u64::from(low)), length)?;
         let ptr = |offset: u32| layout.arch.ptr(bytes, (offset - low) as usize);
         let thread = &layout.thread;
-        let same =
-            ptr(thread.interp)? == state.interpreter && ptr(thread.thread_id)? == state.pthread_id;
+        // A new one may be at the same place, with the pthread of the one before. Of newcomers
+        // nothing is known yet.
+        let fits =
+            |offset: Option<u32>, known: u64| known == 0 || offset.and_then(ptr) == Some(known);
+        let same = ptr(thread.interp)? == state.interpreter
+            && fits(Some(thread.thread_id), state.pthread_id)
+            && fits(thread.native_thread_id, state.native_id.unwrap_or(0))
+            && fits(thread.serial, state.serial.unwrap_or(0));
         let chunk = thread.chunk.and_then(ptr).unwrap_or(0);
         same.then_some(Head { frame: ptr(thread.frame)?, chunk })
+    }
+
+    /// What tells the copied thread state at `address` from others at the same place: its native
+    /// id and its serial number, where it has these.
+    pub fn identity(layout: &Layout, address: u64, batch: &Batch) -> Option<[Option<u64>; 2]> {
+        let (low, length) = thread_span(layout);
+        let bytes = batch.get(address.wrapping_add(u64::from(low)), length)?;
+        let ptr = |offset: u32| layout.arch.ptr(bytes, (offset - low) as usize);
+        Some([layout.thread.native_thread_id, layout.thread.serial].map(|at| at.and_then(ptr)))
     }
 
     /// The address of the innermost frame, 0 if the thread runs no Python code; `None`

@@ -236,6 +236,7 @@ impl Roster {
             return false;
         }
         let (mut changed, mut wanting) = (false, false);
+        let late = self.names.step > 1;
         let objects = Objects { memory: &target.process.memory, layout: &target.runtime.layout };
         for interpreter in &self.interpreters {
             let names = threads::names(objects, interpreter.address);
@@ -245,8 +246,11 @@ impl Roster {
                 }
                 let name = names.get(&entry.state.pthread_id);
                 if name.is_some() && name != entry.name.as_ref() {
-                    entry.name = name.cloned();
-                    changed = true;
+                    // If it has ended since it was met, this is the name of another with its ids.
+                    if !late || !entry.activity.has_ended_by_now() {
+                        entry.name = name.cloned();
+                        changed = true;
+                    }
                 }
                 // Where nothing has a name, `threading` is not used.
                 wanting |= entry.name.is_none() && !names.is_empty();

@@ -71,7 +71,8 @@ impl Strangers {
 }
 
 fn entry(proc_dir: &Path, tid: i32) -> Entry {
-    let nowhere = ThreadState { address: 0, interpreter: 0, pthread_id: 0, native_id: None };
+    let nowhere =
+        ThreadState { address: 0, interpreter: 0, pthread_id: 0, native_id: None, serial: None };
     let mut entry = Entry::new(nowhere);
     entry.tid = Some(tid);
     entry.name = os::Thread::new(proc_dir, tid).os_name();

@@ -1,5 +1,6 @@
 //! How frames, threads and processes are put into words.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -114,9 +115,30 @@ impl<'a> FrameTable<'a> {
     }
 }
 
+/// More of a command line is not shown with every stack: programs may be given as arguments, and
+/// then it would outweigh all else.
+const MAX_COMMAND: usize = 400;
+
+/// A command line, as far as it is shown.
+pub(crate) fn short_command(process: &Process) -> String {
+    let command = &process.cmdline;
+    match command.char_indices().nth(MAX_COMMAND) {
+        Some((cut, _)) => format!("{}...", &command[..cut]),
+        None => command.clone(),
+    }
+}
+
 /// The root frame that stands for a process.
 pub(crate) fn process_label(process: &Process) -> String {
-    format!("process {}:\"{}\"", process.pid, process.cmdline)
+    format!("process {}:\"{}\"", process.pid, short_command(process))
+}
+
+/// The ids that several processes have, one after another: one that becomes another program is
+/// two of them.
+pub(crate) fn shared_pids(recording: &Recording) -> HashSet<i32> {
+    let mut seen = HashSet::new();
+    let pids = recording.processes().map(|(_, process)| process.pid);
+    pids.filter(|pid| !seen.insert(*pid)).collect()
 }
 
 /// The root frame that stands for a thread.

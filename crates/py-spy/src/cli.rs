@@ -191,6 +191,10 @@ pub struct RecordArgs {
     /// More detail about how the samples came about
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+
+    /// No line that tells how it goes
+    #[arg(long, hide = true)]
+    pub hideprogress: bool,
 }
 
 /// Flags of `convert`.

@@ -3,6 +3,7 @@
 use crate::cli::ConvertArgs;
 use crate::error::Error;
 use crate::record::output::Outputs;
+use crate::say::say;
 use profile::{Ending, Keep, Recording, Restored, restore};
 use std::collections::HashSet;
 use std::fs::File;
@@ -61,9 +62,4 @@ fn warning(path: &Path, size: Option<u64>, restored: &Restored) -> Option<String
 fn has_several_processes(recording: &Recording) -> bool {
     let pids: HashSet<i32> = recording.processes().map(|(_, process)| process.pid).collect();
     pids.len() > 1
-}
-
-/// A line for the person at the terminal.
-fn say(text: &str) {
-    eprintln!("py-spy> {}", profile::printable(text));
 }

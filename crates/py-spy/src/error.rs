@@ -70,7 +70,8 @@ impl Error {
     /// Tells a person. Paths and names in it may be the target's: they are escaped.
     pub fn print(&self) {
         for (i, line) in self.to_string().lines().enumerate() {
-            eprintln!("{}{}", if i == 0 { "Error: " } else { "" }, profile::printable(line));
+            let begin = if i == 0 { "Error: " } else { "" };
+            crate::say::line(&format!("{begin}{}", profile::printable(line)));
         }
     }
 
@@ -110,7 +111,7 @@ impl fmt::Display for Error {
             }
             Error::NotPython(pid, trail) => write!(
                 f,
-                "process {pid} does not seem to be a Python program\nWhat was tried:\n{trail}If it runs Python in a child process, give that process's id (pstree -p {pid})"
+                "process {pid} does not seem to be a Python program\nWhat was tried:\n{trail}If it runs Python in a child process, record it with --subprocesses (-s), or give that process's id (pstree -p {pid})"
             ),
             Error::NotRunning(pid, trail) => write!(
                 f,

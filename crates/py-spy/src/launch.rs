@@ -3,8 +3,10 @@
 use crate::cli::Subject;
 use crate::error::Error;
 use crate::named;
+use crate::say::say;
 use remote::os::family;
 use remote::os::spawn::Program;
+use std::collections::HashSet;
 use std::fs::File;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ pub fn launch(subject: &Subject, output: Option<&File>) -> Result<Launched, Erro
         return Ok(Launched { pids: vec![named::find(name)?], program: None });
     }
     let Some(name) = subject.program.first() else {
-        return Ok(Launched { pids: subject.pid.clone(), program: None });
+        return Ok(Launched { pids: processes(&subject.pid), program: None });
     };
     if subject.subprocesses {
         family::adopt_orphans();
@@ -35,6 +37,19 @@ pub fn launch(subject: &Subject, output: Option<&File>) -> Result<Launched, Erro
     };
     let program = started.map_err(|error| Error::Spawn(name.clone(), error))?;
     Ok(Launched { pids: vec![program.pid()], program: Some(program) })
+}
+
+/// The processes that ids name, each once: some viewers show the ids of threads.
+pub fn processes(ids: &[i32]) -> Vec<i32> {
+    let process = |id: &i32| match family::process_of_thread(*id) {
+        Some(pid) => {
+            say(&format!("{id} is a thread of process {pid}, which is looked at"));
+            pid
+        }
+        None => *id,
+    };
+    let mut seen = HashSet::new();
+    ids.iter().map(process).filter(|pid| seen.insert(*pid)).collect()
 }
 
 impl Launched {

@@ -10,6 +10,7 @@ pub mod look;
 mod named;
 pub mod record;
 pub mod sampler;
+mod say;
 mod source;
 pub mod target;
 pub mod top;

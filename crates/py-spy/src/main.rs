@@ -10,6 +10,8 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    // Where that cannot be done, all else can.
+    let _ = remote::os::signals::survive_file_limits();
     let result = match &cli.command {
         Command::Record(args) => py_spy::record::run(args),
         Command::Top(args) => py_spy::top::run(args),

@@ -4,12 +4,13 @@
 //! true timeline, in microseconds since recording began. A frame lasts from the tick it is first
 //! seen at to the tick it is no longer seen at.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
 use serde_json::json;
 
 use super::{About, timeline};
-use crate::render::FrameTable;
+use crate::render::{FrameTable, shared_pids, short_command};
 use crate::{Event, Format, Recording, StackId, Style, ThreadIx};
 
 /// After so many intervals without a tick nobody knows what the threads did: their frames end one
@@ -105,8 +106,17 @@ impl<'a, W: Write> Trace<'a, W> {
         let mut about = serde_json::to_value(About::new(recording))?;
         about["title"] = style.title(recording).into();
         self.event(&metadata("py-spy", first, 0, about).to_string())?;
+        let shared = shared_pids(recording);
+        let mut lives: HashMap<i32, Vec<String>> = HashMap::new();
         for (ix, process) in recording.processes() {
-            let args = json!({ "name": process.cmdline });
+            let mut name = process.cmdline.clone();
+            if shared.contains(&process.pid) {
+                // Viewers have one name for each id.
+                let lives = lives.entry(process.pid).or_default();
+                lives.push(short_command(process));
+                name = lives.join(", then ");
+            }
+            let args = json!({ "name": name });
             self.event(&metadata("process_name", process.pid, 0, args).to_string())?;
             let args = json!({ "sort_index": ix.index() });
             self.event(&metadata("process_sort_index", process.pid, 0, args).to_string())?;

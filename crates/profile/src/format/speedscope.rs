@@ -3,11 +3,12 @@
 //! Schema: `file-format-schema.json` of the npm package `speedscope`. It allows further properties:
 //! facts about the run and its quality are under `py-spy`.
 
+use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
 use super::{About, timeline};
-use crate::render::FrameTable;
+use crate::render::{FrameTable, shared_pids, short_command};
 use crate::{Event, Format, Recording, StackId, Style, ThreadIx, WeightUnit};
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
@@ -35,6 +36,7 @@ impl Format for Speedscope {
         write!(out, ",\"activeProfileIndex\":0,\n\"shared\":{{\"frames\":[")?;
         write_frames(&frames, &mut out)?;
         write!(out, "]}},\n\"profiles\":[")?;
+        let shared_pids = shared_pids(recording);
         let mut profiles = 0;
         for group in groups(&threads) {
             let group = &threads[group];
@@ -42,7 +44,7 @@ impl Format for Speedscope {
             for (&(thread, _), runs) in group.iter().zip(&runs) {
                 write!(out, "{}", if profiles == 0 { "\n" } else { ",\n" })?;
                 profiles += 1;
-                let name = profile_name(recording, thread);
+                let name = profile_name(recording, &shared_pids, thread);
                 write_profile(recording, &frames, &name, runs, &mut out)?;
             }
         }
@@ -143,14 +145,19 @@ fn gather(recording: &Recording, threads: &[(ThreadIx, u64)]) -> io::Result<Vec<
     Ok(gathered)
 }
 
-fn profile_name(recording: &Recording, thread: ThreadIx) -> String {
+fn profile_name(recording: &Recording, shared_pids: &HashSet<i32>, thread: ThreadIx) -> String {
     let thread = recording.thread(thread);
     let mut name = format!("Thread {}", thread.tid);
     if let Some(text) = &thread.name {
         name.push_str(&format!(" \"{text}\""));
     }
     if recording.processes().len() > 1 {
-        name.insert_str(0, &format!("Process {} ", recording.process(thread.process).pid));
+        let process = recording.process(thread.process);
+        let mut of = format!("Process {} ", process.pid);
+        if shared_pids.contains(&process.pid) {
+            of.push_str(&format!("\"{}\" ", short_command(process)));
+        }
+        name.insert_str(0, &of);
     }
     name
 }

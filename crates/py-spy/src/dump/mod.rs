@@ -30,7 +30,7 @@ pub fn run(args: &DumpArgs) -> Result<u8, Error> {
     };
     let pids = match &args.name {
         Some(name) => vec![named::find(name)?],
-        None => args.pid.clone(),
+        None => crate::launch::processes(&args.pid),
     };
     let Taken { snapshots, failures } = match &args.core {
         Some(core) => Taken { snapshots: vec![core::take(core, args)?], ..Taken::default() },

@@ -246,7 +246,13 @@ impl Kin {
 
     /// The member of the family that a process comes from; `None` if it does not.
     fn parent(&self, one: &Descent, table: &HashMap<i32, Descent>) -> Option<i32> {
-        let of_family = |pid: &i32| self.known.contains_key(pid) || self.gone.contains_key(pid);
+        // The id of one that has ended may be another's by now.
+        let still = |gone: &Gone| {
+            let now = family::descent(gone.descent.pid);
+            now.is_none_or(|now| now.started == gone.descent.started)
+        };
+        let of_family =
+            |pid: &i32| self.known.contains_key(pid) || self.gone.get(pid).is_some_and(still);
         if of_family(&one.parent) {
             return Some(one.parent);
         }

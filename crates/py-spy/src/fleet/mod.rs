@@ -94,6 +94,7 @@ pub struct Fleet {
     /// Waiting threads are observed, whether they count or not.
     watch: bool,
     observed: Vec<Observed>,
+    notices: Vec<String>,
     /// Whether a stack is wanted, by its index.
     wanted: Vec<Option<bool>>,
     /// Of members that are no more.
@@ -160,6 +161,7 @@ impl Fleet {
             library: Library::default(),
             watch: false,
             observed: Vec::new(),
+            notices: Vec::new(),
             wanted: Vec::new(),
             past: Counters::default(),
             start_ns: clock::now_ns(),
@@ -256,6 +258,11 @@ impl Fleet {
         self.asked.is_empty()
     }
 
+    /// What a person should know of what was left out, since the last call.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
     /// Whether any of the processes that it began with is still there.
     pub fn lives(&self) -> bool {
         let lives = |root: &Descent| {
@@ -327,6 +334,7 @@ impl Fleet {
                         self.scout.examine(name);
                     }
                 }
+                News::Refused(why) => self.notices.push(why),
                 News::Titled(life, title) => {
                     if let Some(process) = self.processes.get(&life) {
                         self.recording.rename_process(*process, title);

@@ -2,10 +2,12 @@
 
 use super::exam::{Content, Exam, Python, State};
 use super::kin::{Ancestor, Kin, Life, command};
+use crate::error::Error;
 use crate::target::Target;
 use cpython::discover::NotFound;
 use remote::os::family::{self, Births, Descent, Image};
 use remote::os::process::exe;
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,8 @@ pub enum News {
     Over(Name),
     /// A process calls itself something else now.
     Titled(Life, String),
+    /// A process may not be looked into: why, in one line.
+    Refused(String),
 }
 
 /// A Python process that is not sampled yet.
@@ -110,6 +114,7 @@ impl Scout {
             follow,
             kin: Kin::new(&pids, follow, scope == Scope::Orphans),
             owed: Vec::new(),
+            refused: HashSet::new(),
             pruned: Instant::now(),
         };
         let adopt = |(_, target): &(i32, Option<&Target>)| explorer.adopt((*target)?);
@@ -156,6 +161,8 @@ struct Explorer {
     /// Processes that have ended, for which there is no answer yet, and since when all that
     /// was started until then has been looked at.
     owed: Vec<(Name, Option<Instant>)>,
+    /// Processes that may not be looked into, by id and start.
+    refused: HashSet<(i32, u64)>,
     pruned: Instant,
 }
 
@@ -302,7 +309,7 @@ impl Explorer {
     }
 
     /// Attaches to a process; the error says whether there is a Python that is starting.
-    fn attach(&self, pid: i32) -> Result<Target, bool> {
+    fn attach(&mut self, pid: i32) -> Result<Target, bool> {
         let twin = self.kin.twin(pid, family::image(pid));
         if let Some(State::Python(python)) = twin.map(|twin| &twin.state)
             && let Some(target) = Target::like(pid, &python.runtime)
@@ -317,8 +324,28 @@ impl Explorer {
             }
             Err(error) => {
                 log::debug!("process {pid}: {error}");
+                if let Error::Permission(..) = error {
+                    self.refuse(pid, &error);
+                }
                 Err(false)
             }
+        }
+    }
+
+    /// Says once of each process that it cannot be looked into. Whether it is a Python is not
+    /// known then.
+    fn refuse(&mut self, pid: i32, error: &Error) {
+        const MANY: usize = 1000;
+        let Some(now) = family::descent(pid) else { return };
+        if self.refused.len() < MANY && self.refused.insert((pid, now.started)) {
+            let text = error.to_string();
+            let why: Vec<&str> =
+                text.lines().take(2).map(|line| line.trim_start_matches(" - ")).collect();
+            self.say(News::Refused(format!(
+                "process {pid} ({}) is left out: {}",
+                command(pid),
+                why.join(": ")
+            )));
         }
     }
 

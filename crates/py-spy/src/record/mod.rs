@@ -8,13 +8,15 @@ mod stream;
 use crate::cli::RecordArgs;
 use crate::error::Error;
 use crate::fleet::{Fleet, Plan};
-use crate::launch::launch;
+use crate::launch::{Launched, launch};
+use crate::say::say;
 use output::Outputs;
 use profile::{Keep, Style};
 use progress::Progress;
 use remote::os::clock;
 use remote::os::signals::Signals;
 use schedule::{Schedule, Tick};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use stream::Streams;
 
 /// Why sampling ended.
@@ -25,6 +27,8 @@ enum End {
     Exit,
     /// Nothing that is seen can be written any more.
     Output,
+    /// A fault of our own.
+    Fault,
 }
 
 /// Runs the command; the status is 0, or that of a program of ours that ended first.
@@ -33,9 +37,10 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     let style = args.look.style(args.subject.subprocesses || args.subject.pid.len() > 1);
     let mut outputs = Outputs::prepare(args)?;
     args.look.check(outputs.formats())?;
-    let signals =
-        Signals::watch().map_err(|error| Error::System("cannot watch for signals", error))?;
+    let watching = |error| Error::System("cannot watch for signals", error);
+    let signals = Signals::watch().map_err(watching)?;
     let mut launched = launch(&args.subject, None)?;
+    signals.watch_impatience().map_err(watching)?;
     let plan = Plan {
         pids: launched.pids.clone(),
         fresh: launched.program.is_some(),
@@ -47,8 +52,7 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     };
     let mut fleet = match Fleet::new(plan) {
         Ok(fleet) => fleet,
-        // A program that ended before it could be looked at is not our failure.
-        Err(error) => return launched.ended_status().ok_or(error),
+        Err(error) => return nothing_recorded(error, &mut launched),
     };
     for member in fleet.members().iter().filter(|member| member.sampler.cannot_pause()) {
         say(&format!(
@@ -58,7 +62,9 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     }
     let mut sinks = Sinks { streams: Streams::open(&mut outputs)?, outputs, style };
     announce(args, &fleet);
-    let end = sample(args, &mut fleet, &signals, &mut sinks);
+    // Whatever goes wrong, what was seen up to then is written.
+    let sampling = AssertUnwindSafe(|| sample(args, &mut fleet, &signals, &mut sinks));
+    let end = catch_unwind(sampling).unwrap_or(End::Fault);
     // A program that is ending has given up its memory before it can be seen to have ended.
     let status = if end == End::Exit { launched.ended_status() } else { None };
     match end {
@@ -67,6 +73,9 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
         }
         End::Exit => say("Stopped sampling because process exited"),
         End::Signal => say("Stopped sampling because of a signal"),
+        End::Fault => {
+            say("Stopped sampling because of a fault of py-spy's own, which is told above")
+        }
         End::Time | End::Output => {}
     }
     if fleet.recording.processes().len() == 0 {
@@ -78,7 +87,22 @@ pub fn run(args: &RecordArgs) -> Result<u8, Error> {
     for line in fleet.report(args.verbose > 0) {
         say(&line);
     }
-    Ok(status.unwrap_or(0))
+    Ok(status.unwrap_or(u8::from(end == End::Fault)))
+}
+
+/// A program of ours that ended before it could be looked at is not our failure.
+fn nothing_recorded(error: Error, launched: &mut Launched) -> Result<u8, Error> {
+    if let Some(status) = launched.ended_status() {
+        say(&format!(
+            "Nothing was recorded: the program ended, with status {status}, before it was seen to run Python. \
+             What it starts is recorded with --subprocesses (-s)"
+        ));
+        return Ok(status);
+    }
+    if let Some(program) = &launched.program {
+        say(&format!("process {} goes on", program.pid()));
+    }
+    Err(error)
 }
 
 fn announce(args: &RecordArgs, fleet: &Fleet) {
@@ -101,9 +125,10 @@ fn announce(args: &RecordArgs, fleet: &Fleet) {
 fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut Sinks) -> End {
     clock::tighten_timer();
     let mut schedule = Schedule::new(clock::now_ns(), args.timing.rate);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(args.hideprogress);
     let end_ns = args.timing.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
     loop {
+        signals.suspend_if_asked();
         let Tick { at_ns, missed } = schedule.next(clock::now_ns());
         fleet.recording.quality.missed += missed;
         let until = at_ns.min(end_ns.unwrap_or(u64::MAX));
@@ -130,6 +155,7 @@ fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut S
         if !sinks.keep_up(fleet, signals) {
             return End::Output;
         }
+        fleet.take_notices().iter().for_each(|notice| say(notice));
         progress.show(now, schedule.start_ns(), &fleet.recording.quality);
     }
 }
@@ -181,9 +207,4 @@ fn wait(until_ns: u64, signals: &Signals) -> Option<Woken> {
         (_, true) => Some(Woken::Slice),
         _ => None,
     }
-}
-
-/// A line for the person at the terminal.
-fn say(text: &str) {
-    eprintln!("py-spy> {}", profile::printable(text));
 }

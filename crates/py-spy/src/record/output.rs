@@ -22,9 +22,9 @@ struct Output {
 pub enum Place {
     /// Our standard output.
     Stdout,
-    /// A device, a pipe: written to directly.
+    /// A device, a pipe, a file in a folder that is closed to us: written to directly.
     Special(PathBuf),
-    /// A plain file.
+    /// A plain file, replaced when all is written.
     File(PathBuf),
 }
 
@@ -113,25 +113,88 @@ impl Place {
     pub fn open(&self) -> io::Result<File> {
         match self {
             Place::Stdout => own_stdout(),
-            Place::Special(path) => File::options().write(true).open(path),
-            Place::File(path) => temporary(path)?.persist(path).map_err(|failure| failure.error),
+            Place::Special(path) => open_in_place(path),
+            Place::File(path) => {
+                let named = |file: tempfile::NamedTempFile| match file.persist(path) {
+                    Ok(file) => Ok(file),
+                    Err(_) => open_in_place(path),
+                };
+                temporary(path).and_then(named)
+            }
         }
     }
 
     fn of(path: PathBuf) -> Result<Place, Error> {
         let failed = |error| Error::Output(path.clone(), error);
-        match path.metadata() {
+        let target = match follow(&path) {
+            Some(target) => target,
+            None => return Ok(Place::Special(path)),
+        };
+        match target.metadata() {
             Ok(meta) if meta.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
-            Ok(meta) if !meta.is_file() => Ok(Place::Special(path)),
+            Ok(meta) if !meta.is_file() => Ok(Place::Special(target)),
             Ok(meta) if meta.permissions().readonly() => {
                 Err(failed(io::ErrorKind::PermissionDenied.into()))
             }
-            _ => {
-                temporary(&path).map_err(failed)?;
-                Ok(Place::File(path))
-            }
+            known => match temporary(&target) {
+                Ok(_) => Ok(Place::File(target)),
+                Err(error) if known.is_err() => Err(failed(error)),
+                // No file can be put beside it, but it itself may be written.
+                Err(_) => match File::options().append(true).open(&target) {
+                    Ok(_) => Ok(Place::Special(target)),
+                    Err(error) => Err(failed(error)),
+                },
+            },
         }
     }
+}
+
+/// What a path leads to: a link stays one, the file behind it is the one to be replaced. `None`
+/// for a file that somebody has open (`/dev/stdout`, `/dev/fd/3`): that very one is meant.
+fn follow(path: &Path) -> Option<PathBuf> {
+    /// As the kernel's (`MAXSYMLINKS`).
+    const MAX_LINKS: usize = 40;
+    let is_open = |path: &Path| {
+        let named = ["/dev/stdin", "/dev/stdout", "/dev/stderr"].map(Path::new).contains(&path);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        named
+            || folder == Path::new("/dev/fd")
+            || folder.starts_with("/proc") && folder.ends_with("fd")
+    };
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if is_open(&path) {
+            return None;
+        }
+        match path.read_link() {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => break,
+        }
+    }
+    Some(path)
+}
+
+/// Opens what is there already. What a file that somebody has open holds is kept: it may be the
+/// end of a log.
+fn open_in_place(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    match follow(path) {
+        Some(_) => options.write(true).truncate(true).open(path),
+        None => options.append(true).open(path),
+    }
+}
+
+/// Gives a finished file its name. Where it cannot replace the one of that name (which is mounted
+/// by itself, or another user's), that one is written to.
+fn put(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    use io::{Seek, SeekFrom};
+    let Err(mut failure) = file.persist(path) else { return Ok(()) };
+    let mut copy = || {
+        let from = failure.file.as_file_mut();
+        from.seek(SeekFrom::Start(0))?;
+        io::copy(from, &mut open_in_place(path)?)
+    };
+    copy().map(|_| ()).map_err(|_: io::Error| failure.error)
 }
 
 impl Output {
@@ -156,7 +219,7 @@ impl Output {
                 Ok(path)
             }
             Place::Special(path) => {
-                let write = || render(&mut File::options().write(true).open(path)?);
+                let write = || render(&mut open_in_place(path)?);
                 write().map_err(|error| (path.clone(), error))?;
                 Ok(path.clone())
             }
@@ -164,7 +227,7 @@ impl Output {
                 let write = || {
                     let mut file = temporary(path)?;
                     render(file.as_file_mut())?;
-                    file.persist(path).map_err(|failure| failure.error)
+                    put(file, path)
                 };
                 write().map_err(|error| (path.clone(), error))?;
                 Ok(path.clone())
@@ -177,18 +240,34 @@ fn rescue(output: &Output, recording: &Recording, style: &Style) -> io::Result<P
     rescue_file(output.format, |out| output.format.format().write(recording, style, out))
 }
 
-/// Writes a file in the folder for temporary files, and keeps it.
+/// Writes a file where there is room, and keeps it: in the folder for temporary files, or else in
+/// one of the others that there may be.
 pub fn rescue_file(
     format: FormatKind,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    write: impl Fn(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
     let suffix = format!(".{}", format.format().extension());
-    let file = tempfile::Builder::new().prefix("py-spy-").suffix(&suffix).tempfile()?;
-    let mut out = BufWriter::new(file.as_file());
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    Ok(file.keep().map_err(|failure| failure.error)?.1)
+    let from_environment = ["XDG_RUNTIME_DIR", "HOME"].map(std::env::var_os);
+    let others = [Some("/var/tmp".into()), Some("/dev/shm".into()), Some(".".into())];
+    let mut folders = vec![std::env::temp_dir()];
+    folders.extend(from_environment.into_iter().chain(others).flatten().map(PathBuf::from));
+    let mut failed = io::ErrorKind::NotFound.into();
+    for folder in folders {
+        let save = || {
+            let mut builder = tempfile::Builder::new();
+            let file = builder.prefix("py-spy-").suffix(&suffix).tempfile_in(&folder)?;
+            let mut out = BufWriter::new(file.as_file());
+            write(&mut out)?;
+            out.flush()?;
+            drop(out);
+            Ok(file.keep().map_err(|failure| failure.error)?.1)
+        };
+        match save() {
+            Ok(path) => return Ok(path),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// Standard output without the buffer that Rust puts before it.

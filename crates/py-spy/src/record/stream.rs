@@ -2,8 +2,8 @@
 //! then can be read (`py-spy convert`), and the time line takes no memory.
 
 use super::output::{Outputs, Place, rescue_file};
-use super::say;
 use crate::error::Error;
+use crate::say::say;
 use profile::{FormatKind, Recording, StreamWriter};
 use std::fs::File;
 use std::io::{self, Write};
@@ -158,12 +158,10 @@ impl Stream {
 
     fn finish(mut self, recording: &Recording) -> Result<(), Error> {
         let path = self.place.path();
-        if let State::Failed(error) = self.state {
-            return Err(Error::Output(path, error));
-        }
-        let result = match self.writer.finish(recording, &mut self.pending) {
-            Ok(()) => self.send(),
-            Err(error) => Err(error),
+        let result = match std::mem::replace(&mut self.state, State::Good) {
+            // What came since was not kept.
+            State::Failed(error) => Err(error),
+            _ => self.writer.finish(recording, &mut self.pending).and_then(|()| self.send()),
         };
         match result {
             Ok(()) => {
@@ -171,7 +169,9 @@ impl Stream {
                 Ok(())
             }
             Err(error) => {
-                if let Some(rescued) = self.rescue() {
+                if error.kind() != io::ErrorKind::BrokenPipe
+                    && let Some(rescued) = self.rescue()
+                {
                     say(&wrote(&rescued, recording));
                 }
                 Err(Error::Output(path, error))

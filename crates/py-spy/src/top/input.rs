@@ -4,7 +4,7 @@
 use super::terminal;
 use ratatui::crossterm::event::{self, Event};
 use remote::os::clock;
-use remote::os::signals::{self, Asked};
+use remote::os::signals::{self, Asked, Patience};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -29,15 +29,15 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Listens to signals from now on. A second signal to end ends us at once, as the first one
+    /// Listens to signals from now on. A further signal to end ends us at once, as the first one
     /// should have.
     pub fn listen() -> io::Result<Inputs> {
         let (sender, arrived) = channel();
         let tell = sender.clone();
-        let mut stopping = false;
+        let mut patience = Patience::default();
         signals::listen(move |asked| {
             if let Asked::Stop(signal) = asked
-                && std::mem::replace(&mut stopping, true)
+                && patience.is_over()
             {
                 terminal::restore();
                 std::process::exit(128 + signal);

@@ -34,6 +34,7 @@ use crate::cli::TopArgs;
 use crate::error::Error;
 use crate::fleet::{Fleet, Plan};
 use crate::launch::launch;
+use crate::say::say;
 use input::Inputs;
 use model::Model;
 use pace::Pace;
@@ -83,7 +84,7 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
     }
     let end = plain::run(&mut fleet, &mut model, &mut pace, &inputs, args.sort).map_err(system)?;
     if end == plain::End::Over {
-        eprintln!("py-spy> Stopped sampling because process exited");
+        say("Stopped sampling because process exited");
         return Ok(launched.ended_status().unwrap_or(0));
     }
     Ok(0)

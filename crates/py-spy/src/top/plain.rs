@@ -7,6 +7,7 @@ use super::table::Column;
 use super::view::lists::{NUMBERS, number, subject};
 use super::view::text::share;
 use crate::fleet::Fleet;
+use crate::say::say;
 use profile::printable;
 use remote::os::signals::Asked;
 use std::fmt::Write as _;
@@ -39,6 +40,7 @@ pub fn run(
             Turn::Input(_) => continue,
             Turn::Window | Turn::Over | Turn::TimeUp => {}
         }
+        fleet.take_notices().iter().for_each(|notice| say(notice));
         let text = table(fleet, model, sort);
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -12,12 +12,13 @@ use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::launch::Launched;
 use crate::record::output::{Outputs, default_name};
+use crate::say::say;
 use profile::{FormatKind, Style};
+use remote::os::clock;
 use remote::os::signals::{self, Asked};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// So much of what a program wrote is shown at the end.
@@ -54,7 +55,7 @@ impl Output {
         if (!ended || from > 0)
             && let Ok((_, path)) = self.0.keep()
         {
-            eprintln!("py-spy> what the program writes is in {}", path.display());
+            say(&format!("what the program writes is in {}", path.display()));
         }
     }
 }
@@ -97,14 +98,19 @@ pub fn run(
         let pid = program.pid();
         if left == Left::Interrupted {
             program.interrupt();
-            eprintln!("py-spy> waiting for process {pid} to end, Control-C again to leave it");
-            while program.status().is_none() {
+            say(&format!("waiting for process {pid} to end, Control-C again to leave it"));
+            while status.is_none() {
                 remote::os::pause::collect_late();
-                std::thread::sleep(Duration::from_millis(10));
+                if let Some(Input::Signal(Asked::Stop(_))) =
+                    inputs.wait(Some(clock::now_ns() + 10_000_000))
+                {
+                    say(&format!("process {pid} goes on"));
+                    break;
+                }
+                status = program.status().map(|status| status as u8);
             }
-            status = launched.ended_status();
         } else {
-            eprintln!("py-spy> process {pid} goes on");
+            say(&format!("process {pid} goes on"));
         }
     }
     if let Some(output) = output {
@@ -153,6 +159,9 @@ impl Show<'_> {
     }
 
     fn window(&mut self) {
+        if let Some(notice) = self.fleet.take_notices().pop() {
+            self.app.message = Some(notice);
+        }
         if !self.app.model.is_paused() {
             self.app.refresh(&self.fleet.recording);
             self.look_at_threads();

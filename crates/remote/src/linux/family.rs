@@ -46,6 +46,14 @@ pub fn is_process(pid: i32) -> bool {
     super::clock::process_cpu(pid).is_some()
 }
 
+/// The process that a thread belongs to; `None` where `id` is no thread's, or a process's own.
+pub fn process_of_thread(id: i32) -> Option<i32> {
+    let status = super::process::read(format!("/proc/{id}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+    group.trim().parse().ok().filter(|group| *group != id)
+}
+
 /// All processes that we can see.
 pub fn all() -> Vec<Descent> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };

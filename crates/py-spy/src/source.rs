@@ -15,7 +15,7 @@ pub struct ShortNames {
 impl ShortNames {
     /// `path` without the folders above its topmost package: a folder counts as a
     /// package when it holds an `__init__.py` in the target's file system, which begins at `root`.
-    /// File systems of other machines are not asked: they might not answer.
+    /// File systems of other machines that do not answer are not waited for.
     pub fn short<'a>(&'a mut self, root: &Path, path: &str) -> &'a str {
         if !self.known.contains_key(path) {
             let short = self.shorten(root, path);
@@ -55,10 +55,10 @@ impl ShortNames {
         let mounts = || Mounts::of(proc_dir.unwrap_or(Path::new("/proc/self")));
         let mounts = self.mounts.get_or_insert_with(mounts);
         let found = match proc_dir {
-            Some(_) => mounts.is_local_file(root, &init),
+            Some(_) => mounts.is_file(root, &init),
             None => {
                 let inside = init.strip_prefix("/").unwrap_or(&init);
-                mounts.is_local_file(Path::new("/"), &root.join(inside))
+                mounts.is_file(Path::new("/"), &root.join(inside))
             }
         };
         self.packages.insert(folder.to_owned(), found);

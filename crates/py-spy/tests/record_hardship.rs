@@ -46,8 +46,8 @@ fn a_terminal_that_closes() {
     let terminal = Running::on_terminal(&["record", "-p", &pid, "-o", &out]);
     until("the recording", || terminal.stdout().contains("Control-C").then_some(()));
     terminal.signal(Signal::KILL);
-    until("the file", || folder.names().contains(&"out.txt".to_owned()).then_some(()));
-    assert!(total(&folded(&folder.read("out.txt"))) > 0);
+    // There may not have been time for a sample.
+    until("the file", || (folder.names() == ["out.txt"]).then_some(()));
 }
 
 /// What stands for an open file is written to; what a link leads to is replaced, not the link.

@@ -29,7 +29,8 @@ fn no_thread_is_overlooked_that_outlives_its_start() {
             (missed * 5 < samples(&done.stderr))
                 .then(|| (folded(&folder.read("out.txt")), done.stderr))
         });
-        let overlooked: Vec<usize> = (0..THREADS)
+        // The first may have ended before the program's interpreter was found.
+        let overlooked: Vec<usize> = (1..THREADS)
             .filter(|number| with(&found, &format!("compute_{number} (")) == 0)
             .collect();
         assert!(overlooked.is_empty(), "{overlooked:?}: {stderr}");

@@ -8,6 +8,7 @@ use super::waits::{self, Gathered, Ground, Looked};
 use crate::cli::DumpArgs;
 use crate::error::Error;
 use crate::sampler::{Call, Codes, Merged};
+use crate::say::say;
 use crate::source::ShortNames;
 use cpython::CodeInfo;
 use cpython::discover::{self, Landscape, NotFound};
@@ -53,9 +54,7 @@ pub fn take(path: &Path, args: &DumpArgs) -> Result<Snapshot, Error> {
     let reader = Reader { core: &core, runtime: &runtime, class_names: args.class_names };
     let (threads, deadlocks, collecting) = reader.threads(budget, natives, root, &mut notes);
     if args.json {
-        for note in &notes {
-            eprintln!("py-spy> {}", profile::printable(note));
-        }
+        notes.iter().for_each(|note| say(note));
     }
     let arguments = core.arguments();
     Ok(Snapshot {

@@ -6,6 +6,7 @@ use super::values;
 use super::waits::{self, Gathered, Known, ThreadRef, WaitView};
 use crate::error::Error;
 use crate::sampler::{Call, Look, Merged, Options, Policy, Sampler, Scene};
+use crate::say::say;
 use crate::source::{ShortNames, file_name};
 use crate::target::Target;
 use cpython::CodeInfo;
@@ -143,18 +144,16 @@ impl Snapshot {
         };
         let mut sampler = Sampler::new(target, options, request.library)?;
         if sampler.cannot_pause() {
-            eprintln!(
-                "py-spy> process {pid} is held by another tracer: it is read without pausing it"
-            );
+            say(&format!("process {pid} is held by another tracer: it is read without pausing it"));
         }
         let budget = request.budget();
         let look = sampler.inspect(HOLD_BOUND_NS, |scene| find(scene, budget));
         let mut look = look.map_err(|error| Error::read(pid, error))?;
         if look.unclear > 0 {
-            eprintln!(
-                "py-spy> process {pid}: {} of its threads kept changing while they were read, and are shown without frames; try again, or with --blocking",
+            say(&format!(
+                "process {pid}: {} of its threads kept changing while they were read, and are shown without frames; try again, or with --blocking",
                 look.unclear
-            );
+            ));
         }
         let mut notes = Vec::new();
         if budget.is_some() && !look.still {

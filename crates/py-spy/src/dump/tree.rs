@@ -4,6 +4,7 @@
 use super::snapshot::{Request, Snapshot};
 use crate::error::Error;
 use crate::fleet::{self, Kinsman};
+use crate::say::say;
 use crate::target::Target;
 use cpython::discover::NotFound;
 use remote::os::family;
@@ -109,7 +110,7 @@ fn attach(one: &Kinsman, asked: bool) -> Result<Option<Target>, Error> {
 fn leave_out(one: &Kinsman, error: &Error) {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    eprintln!("py-spy> process {} is left out: {}", one.descent.pid, profile::printable(first));
+    say(&format!("process {} is left out: {first}", one.descent.pid));
 }
 
 /// Whether a process still runs.

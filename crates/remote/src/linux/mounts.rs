@@ -1,7 +1,9 @@
 //! What is mounted where, for files that might never be reached.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// More links than this are not followed (MAXSYMLINKS of Linux, include/linux/namei.h).
 const MAX_LINKS: usize = 40;
@@ -28,35 +30,44 @@ pub struct Mount {
     pub kind: String,
 }
 
+/// A remote file system that has not answered after this long is not asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// All that a process sees mounted.
 #[derive(Debug, Default)]
-pub struct Mounts(Vec<Mount>);
+pub struct Mounts {
+    all: Vec<Mount>,
+    /// Those that did not answer, by id.
+    silent: HashSet<u64>,
+}
 
 impl Mounts {
     /// Those of the process at `proc_dir` (`/proc/PID`); none if that cannot be told.
     pub fn of(proc_dir: &Path) -> Mounts {
         let text = std::fs::read(proc_dir.join("mountinfo")).unwrap_or_default();
-        Mounts(String::from_utf8_lossy(&text).lines().filter_map(parse).collect())
+        let all = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
+        Mounts { all, silent: HashSet::new() }
     }
 
     /// The one with this id.
     pub fn by_id(&self, id: u64) -> Option<&Mount> {
-        self.0.iter().find(|mount| mount.id == id)
+        self.all.iter().find(|mount| mount.id == id)
     }
 
-    /// Whether what lies at `path` is on a remote file system that is mounted below the
-    /// root: without that of the root no program would have started.
-    fn is_remote(&self, path: &Path) -> bool {
+    /// The remote file system that `path` is on, if that is mounted below the root: without that
+    /// of the root no program would have started.
+    fn remote(&self, path: &Path) -> Option<u64> {
         // Of several at one place the last one covers the others.
         let deepest = |mount: &&Mount| path.starts_with(&mount.point);
-        let own = self.0.iter().filter(deepest).max_by_key(|mount| mount.point.as_os_str().len());
-        own.is_some_and(|mount| mount.point.parent().is_some() && is_remote(&mount.kind))
+        let own = self.all.iter().filter(deepest).max_by_key(|mount| mount.point.as_os_str().len());
+        own.filter(|mount| mount.point.parent().is_some() && is_remote(&mount.kind))
+            .map(|mount| mount.id)
     }
 
     /// Whether an absolute path of a process whose file system begins at `root` is a file.
-    /// False where a remote file system would have to be asked, for the links on the way as
-    /// well.
-    pub fn is_local_file(&self, root: &Path, path: &Path) -> bool {
+    /// Remote file systems, for the links on the way as well, are not waited for long: false
+    /// where one does not answer.
+    pub fn is_file(&mut self, root: &Path, path: &Path) -> bool {
         let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
         let mut todo: VecDeque<PathBuf> = parts(path).collect();
         let mut at = PathBuf::from("/");
@@ -67,8 +78,9 @@ impl Mounts {
                 continue;
             }
             at.push(part);
-            if self.is_remote(&at) {
-                return false;
+            if let Some(mount) = self.remote(&at) {
+                let path = todo.iter().fold(inside(&at), |path, part| path.join(part));
+                return self.ask(mount, PATIENCE, move || path.is_file());
             }
             let Ok(target) = std::fs::read_link(inside(&at)) else { continue };
             links += 1;
@@ -84,6 +96,27 @@ impl Mounts {
             }
         }
         inside(&at).is_file()
+    }
+
+    /// What a remote file system says, if it does.
+    fn ask(
+        &mut self,
+        mount: u64,
+        patience: Duration,
+        question: impl FnOnce() -> bool + Send + 'static,
+    ) -> bool {
+        if self.silent.contains(&mount) {
+            return false;
+        }
+        let (tell, told) = channel();
+        let asking = std::thread::Builder::new().name("mount".into());
+        // A thread that never gets its answer ends with us.
+        let asking = asking.spawn(move || tell.send(question()));
+        let answer = asking.ok().and_then(|_| told.recv_timeout(patience).ok());
+        if answer.is_none() {
+            self.silent.insert(mount);
+        }
+        answer.unwrap_or(false)
     }
 }
 
@@ -138,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_remote_is_asked() {
+    fn links_lead_within_the_root() {
         let root = tempfile::tempdir().expect("a folder");
         let make = |path: &str| {
             let path = root.path().join(path);
@@ -154,11 +187,29 @@ mod tests {
         link("../app/./f", "app/near");
         link("round", "round");
         let lines = ["1 0 0:1 / / rw - fuse.root x rw", "2 1 0:2 / /net rw - nfs4 x rw"];
-        let mounts = Mounts(lines.iter().filter_map(|line| parse(line)).collect());
-        let found = |path: &str| mounts.is_local_file(root.path(), Path::new(path));
-        assert!(found("/app/f") && found("/app/near"));
-        for path in ["/net/app/f", "/far/f", "/round/f", "/app", "/app/none"] {
+        let all = lines.iter().filter_map(|line| parse(line)).collect();
+        let mut mounts = Mounts { all, silent: HashSet::new() };
+        assert_eq!(mounts.remote(Path::new("/net/app")), Some(2));
+        assert_eq!(mounts.remote(Path::new("/app")), None);
+        let mut found = |path: &str| mounts.is_file(root.path(), Path::new(path));
+        for path in ["/app/f", "/app/near", "/net/app/f", "/far/f"] {
+            assert!(found(path), "{path}");
+        }
+        for path in ["/round/f", "/app", "/app/none", "/net/app"] {
             assert!(!found(path), "{path}");
         }
+        mounts.silent.insert(2);
+        assert!(!mounts.is_file(root.path(), Path::new("/far/f")));
+    }
+
+    #[test]
+    fn who_does_not_answer_is_not_asked_again() {
+        let mut mounts = Mounts::default();
+        let (answer, never) = channel();
+        let question = move || never.recv().unwrap_or(true);
+        assert!(!mounts.ask(7, Duration::from_millis(10), question));
+        assert!(!mounts.ask(7, PATIENCE, || true));
+        assert!(mounts.ask(8, PATIENCE, || true));
+        drop::<std::sync::mpsc::Sender<bool>>(answer);
     }
 }

@@ -111,9 +111,12 @@ impl<'a, W: Write> Trace<'a, W> {
         for (ix, process) in recording.processes() {
             let mut name = process.cmdline.clone();
             if shared.contains(&process.pid) {
-                // Viewers have one name for each id.
+                // Viewers have one name for each id. Some programs execute themselves for ever.
+                const MAX_LIVES: usize = 8;
                 let lives = lives.entry(process.pid).or_default();
-                lives.push(short_command(process));
+                if lives.len() < MAX_LIVES {
+                    lives.push(short_command(process));
+                }
                 name = lives.join(", then ");
             }
             let args = json!({ "name": name });

@@ -136,7 +136,8 @@ fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut S
             match woken {
                 Woken::Stop => return End::Signal,
                 Woken::Slice if fleet.is_over() => return End::Exit,
-                Woken::Slice => {}
+                // Nothing is held between samples, which may be far apart.
+                Woken::Slice => signals.suspend_if_asked(),
             }
             if !sinks.keep_up(fleet, signals) {
                 return End::Output;

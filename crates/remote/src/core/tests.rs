@@ -369,9 +369,8 @@ fn memory_that_is_named_often_is_read_once() {
     for entry in bytes[64..].chunks_exact_mut(56).take(OFTEN as usize / 2) {
         entry.copy_from_slice(&notes);
     }
-    let start = std::time::Instant::now();
     let core = Core::open(written(&bytes).path(), &Lookup::default()).expect("a core");
-    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    // Those of one part: each time it was read there would be as many more.
     assert_eq!(core.threads.len(), 2);
     let ends: Vec<u64> = core.mappings.iter().map(|mapping| mapping.end).collect();
     assert!(core.mappings.len() as u64 >= OFTEN, "{}", ends.len());

@@ -208,16 +208,23 @@ impl Births {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::process::Stdio;
 
     #[test]
     fn a_child_is_born() {
         let own = std::process::id() as i32;
         let mut births = Births::default();
         births.any();
-        let mut child =
-            std::process::Command::new("sleep").arg("1000").spawn().expect("sleep is there");
+        let mut command = std::process::Command::new("cat");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("cat is there");
         let pid = child.id() as i32;
         assert!(births.any());
+        // `spawn` returns when our memory is no longer borrowed: what the child maps and is
+        // handed by the kernel comes a little later. It answers when all of that is there.
+        child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut [0]).expect("it answers");
         let found = descent(pid).expect("it lives");
         assert_eq!((found.pid, found.parent), (pid, own));
         assert!(is_process(pid));
@@ -229,7 +236,7 @@ mod tests {
         assert_eq!(image(own), image(own));
         assert!(image(own).is_some() && image(pid).is_some() && image(own) != image(pid));
         assert_ne!(mapped_files(own, "libc"), mapped_files(pid, "libc"));
-        assert!(mapped_files(pid, "sleep").is_some_and(|(_, found)| found));
+        assert!(mapped_files(pid, "cat").is_some_and(|(_, found)| found));
         assert!(mapped_files(pid, "/").is_some_and(|(_, found)| !found));
         collect(pid);
         collect_ended(|_| false);

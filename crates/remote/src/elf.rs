@@ -348,6 +348,17 @@ impl DynamicTable {
     }
 }
 
+/// The smallest page of any machine.
+pub const PAGE: usize = 4096;
+
+/// The length of the ELF header and the table of segments behind it (e_phoff 32,
+/// e_phentsize 54, e_phnum 56), as far as they are in this first page of a 64-bit file.
+pub fn headers_length(page: &[u8]) -> usize {
+    let field = |offset, size| Arch::LE64.uint(page, offset, size).unwrap_or(0);
+    let end = field(32, 8).saturating_add(field(54, 2) * field(56, 2));
+    usize::try_from(end).unwrap_or(PAGE).clamp(64, PAGE)
+}
+
 /// A build id longer than this is none; they have 20 bytes mostly.
 const MAX_BUILD_ID: usize = 64;
 

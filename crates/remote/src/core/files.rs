@@ -3,7 +3,7 @@
 use super::image::CoreMemory;
 use super::notes::FileRange;
 use super::source::Source;
-use crate::{Arch, elf};
+use crate::elf::{self, PAGE};
 use std::path::{Path, PathBuf};
 
 /// Where to look for the files that a process had mapped.
@@ -53,8 +53,6 @@ impl Verdict {
 
 /// More files than this are not looked for.
 const MAX_FILES: usize = 4096;
-/// The smallest page of any machine.
-pub const PAGE: usize = 4096;
 
 /// The path of a mapping without the mark of a file that was deleted meanwhile.
 pub fn without_deleted(path: &str) -> (&str, bool) {
@@ -124,7 +122,7 @@ impl Wanted {
             if memory.read_own(first.start, &mut page) {
                 if memory.is_writable(first.start) {
                     // The loader may have changed what is behind the headers.
-                    page.truncate(headers_length(&page));
+                    page.truncate(elf::headers_length(&page));
                 }
                 wanted.page = page;
                 wanted.build_id = elf::build_id_in_memory(first.start, |address, bytes| {
@@ -134,14 +132,6 @@ impl Wanted {
         }
         wanted
     }
-}
-
-/// The length of the ELF header and the table of segments behind it (e_phoff 32,
-/// e_phentsize 54, e_phnum 56), as far as they are in this first page.
-fn headers_length(page: &[u8]) -> usize {
-    let field = |offset, size| Arch::LE64.uint(page, offset, size).unwrap_or(0);
-    let end = field(32, 8).saturating_add(field(54, 2) * field(56, 2));
-    usize::try_from(end).unwrap_or(PAGE).clamp(64, PAGE)
 }
 
 /// `None` for a file that is neither executable nor library.

@@ -5,6 +5,7 @@ use super::notes::FileRange;
 use super::source::Source;
 use crate::Arch;
 use crate::batch::{self, Batch};
+use crate::elf::PAGE;
 use crate::memory::{Memory, ReadError};
 use crate::modules::Mapping;
 use std::collections::HashMap;
@@ -26,8 +27,6 @@ pub struct Segment {
 const EXECUTE: u64 = 1;
 const WRITE: u64 = 2;
 const READ: u64 = 4;
-
-const PAGE: u64 = 4096;
 
 impl Segment {
     /// The end of its bytes in the core file.
@@ -158,7 +157,7 @@ impl Piece<'_> {
     fn read(&self, buffer: &mut [u8]) -> usize {
         let want = buffer.len().min(usize::try_from(self.length).unwrap_or(usize::MAX));
         let got = self.source.read_at(self.offset, &mut buffer[..want]).unwrap_or(0);
-        let end = self.source.length().next_multiple_of(PAGE);
+        let end = self.source.length().next_multiple_of(PAGE as u64);
         if !self.padded || got == want || self.offset >= end {
             return got;
         }

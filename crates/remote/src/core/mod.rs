@@ -31,6 +31,7 @@ pub use image::CoreMemory;
 pub use notes::{CoreThread, ProcessInfo};
 pub use signal::Signal;
 
+use crate::elf::PAGE;
 use crate::memory::Memory;
 use crate::modules::{self, Mapping, Module};
 use header::Header;
@@ -116,7 +117,7 @@ impl Core {
         let entry = auxiliary(AT_PHDR).or_else(|| auxiliary(AT_ENTRY));
         // Kernels for aarch64 may have pages of 16 or 64 KiB.
         let page = auxiliary(AT_PAGESZ).filter(|size| size.is_power_of_two() && *size <= 1 << 16);
-        let page = page.map_or(files::PAGE as u64, |size| size.max(files::PAGE as u64));
+        let page = page.map_or(PAGE as u64, |size| size.max(PAGE as u64));
         let files = files::find(&mut memory, &notes.files, entry, page, lookup);
         let mappings = image::mappings(&memory, &notes.files, &files);
         for thread in &mut notes.threads {

@@ -1,6 +1,7 @@
 //! Bytes of files, a few at a time.
 
 use super::CoreError;
+use crate::elf::PAGE;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -12,8 +13,6 @@ use std::path::{Path, PathBuf};
 const BLOCK: usize = 16 << 10;
 /// The most blocks of one file that are kept: 16 MiB.
 const MAX_BLOCKS: usize = 1 << 10;
-/// Holes are of this size.
-const PAGE: usize = 4 << 10;
 /// No more than this is unpacked: more than any machine's memory that one would dump.
 const MAX_UNPACKED: u64 = 8 << 40;
 

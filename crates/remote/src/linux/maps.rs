@@ -1,7 +1,10 @@
 //! `/proc/PID/maps`, and the modules it shows.
 
+use crate::Memory;
+use crate::elf::{self, PAGE};
 use crate::modules::{self, Mapping, Module};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Parses the text of `/proc/PID/maps`; lines that make no sense are left out.
@@ -42,11 +45,11 @@ fn unescape(path: &str) -> String {
 }
 
 /// The modules that `mappings` make up, with the files behind them. `proc_dir` is
-/// `/proc/PID`.
-pub fn modules(mappings: &[Mapping], proc_dir: &Path) -> Vec<Module> {
+/// `/proc/PID`, and `memory` that process's.
+pub fn modules(mappings: &[Mapping], proc_dir: &Path, memory: &dyn Memory) -> Vec<Module> {
     let mut modules = modules::group(mappings);
     for module in &mut modules {
-        module.file = openable(module, proc_dir);
+        module.file = openable(module, proc_dir, memory);
     }
     modules
 }
@@ -55,7 +58,7 @@ pub fn modules(mappings: &[Mapping], proc_dir: &Path) -> Vec<Module> {
 /// mapping's own inode whatever happened to the path (it wants CAP_CHECKPOINT_RESTORE),
 /// `exe` likewise for the executable, and the path under the target's root serves while
 /// its inode is still the one that is mapped.
-fn openable(module: &Module, proc_dir: &Path) -> Option<PathBuf> {
+fn openable(module: &Module, proc_dir: &Path, memory: &dyn Memory) -> Option<PathBuf> {
     let first = module.mappings.first()?;
     let same =
         |path: &Path| path.metadata().is_ok_and(|meta| meta.ino() == first.inode && meta.is_file());
@@ -71,15 +74,72 @@ fn openable(module: &Module, proc_dir: &Path) -> Option<PathBuf> {
     if same(&by_exe) {
         return Some(by_exe);
     }
-    // Overlay file systems may show another inode number in the map than to stat. Only a
-    // plain file is opened: a target could wait for us behind a FIFO.
-    let plain = by_root.metadata().is_ok_and(|meta| meta.is_file());
-    (!module.deleted && plain).then_some(by_root)
+    // Overlay file systems may show another inode number in the map than to stat; but another
+    // file may have been mounted there as well.
+    (!module.deleted && begins_alike(&by_root, first, memory)).then_some(by_root)
+}
+
+/// Whether a file has what is mapped of it in its first page: of a library or executable,
+/// headers that no two builds have in common, and mostly the build id. The rest of the page
+/// is not compared where the loader may have written to it.
+fn begins_alike(path: &Path, mapping: &Mapping, memory: &dyn Memory) -> bool {
+    // Only a plain file is opened: a target could wait for us behind a FIFO.
+    if !path.metadata().is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let mut mapped = [0; PAGE];
+    let mut found = [0; PAGE];
+    let length = File::open(path).and_then(|file| file.read_at(&mut found, mapping.offset));
+    let length = length.unwrap_or(0);
+    if length == 0 || memory.read(mapping.start, &mut mapped[..length]).is_err() {
+        return false;
+    }
+    let length = if mapping.write { elf::headers_length(&mapped).min(length) } else { length };
+    mapped[..length] == found[..length]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Arch;
+    use crate::linux::ProcessMemory;
+
+    fn memory() -> ProcessMemory {
+        ProcessMemory::new(std::process::id() as i32, Arch::LE64)
+    }
+
+    /// A file is told from another that is at its path by what is mapped of it.
+    #[test]
+    fn another_file_at_the_same_path() {
+        let own = std::fs::read("/proc/self/exe").expect("ours");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("program");
+        let mapping = |write| Mapping {
+            start: own.as_ptr() as u64,
+            end: own.as_ptr() as u64 + PAGE as u64,
+            read: true,
+            write,
+            execute: false,
+            offset: 0,
+            inode: 1,
+            path: path.to_str().expect("plain").to_owned(),
+            deleted: false,
+        };
+        let alike = |write| begins_alike(&path, &mapping(write), &memory());
+        assert!(!alike(false));
+        let mut other = own.clone();
+        std::fs::write(&path, &other).expect("written");
+        assert!(alike(false) && alike(true));
+        // Behind the headers: the loader may have done it.
+        other[PAGE - 1] ^= 1;
+        std::fs::write(&path, &other).expect("written");
+        assert!(!alike(false) && alike(true));
+        other[24] ^= 1;
+        std::fs::write(&path, &other).expect("written");
+        assert!(!alike(false) && !alike(true));
+        std::fs::write(&path, b"").expect("written");
+        assert!(!alike(false) && !alike(true));
+    }
 
     const MAPS: &str = "\
 00400000-00423000 r--p 00000000 fe:00 42 /usr/bin/python3.11
@@ -102,7 +162,7 @@ nonsense
         assert_eq!(mappings.len(), 11);
         assert_eq!(mappings[6].path, "/tmp/lib a.so");
         assert!(mappings[6].deleted && mappings[6].execute && !mappings[6].write);
-        let modules = modules(&mappings, Path::new("/nonexistent"));
+        let modules = modules(&mappings, Path::new("/nonexistent"), &memory());
         let names: Vec<_> = modules.iter().map(|module| module.name()).collect();
         assert_eq!(names, ["python3.11", "lib a.so"]);
         let writable: Vec<_> = modules[0].writable().collect();
@@ -118,7 +178,7 @@ nonsense
 7f0652f12000-7f0652f14000 r--p 00000000 fe:00 5 /usr/lib/libffi.so.8.5.0
 7f0652f14000-7f0652f21000 r-xp 00002000 fe:00 5 /usr/lib/libffi.so.8.5.0
 ";
-        let modules = modules(&parse(maps), Path::new("/nonexistent"));
+        let modules = modules(&parse(maps), Path::new("/nonexistent"), &memory());
         let starts: Vec<_> = modules.iter().map(Module::start).collect();
         assert_eq!(starts, [0x7f0652f10000, 0x7f0652f12000]);
     }

@@ -79,7 +79,8 @@ impl Process {
             _ => {}
         }
         let of_file = || {
-            let executable = maps::modules(&mappings, &process.proc_dir).into_iter().next();
+            let executable =
+                maps::modules(&mappings, &process.proc_dir, &process.memory).into_iter().next();
             executable.as_ref().and_then(Elf::open).and_then(|elf| elf.arch())
         };
         // Mostly the executable comes first.
@@ -108,7 +109,7 @@ impl Process {
 
     /// The same of these mappings.
     pub fn modules_in(&self, mappings: &[Mapping]) -> Vec<Module> {
-        let mut modules = maps::modules(mappings, &self.proc_dir);
+        let mut modules = maps::modules(mappings, &self.proc_dir, &self.memory);
         if let Some(exe) = self.exe() {
             let exe = exe.trim_end_matches(" (deleted)").to_owned();
             modules.sort_by_key(|module| module.path != exe);

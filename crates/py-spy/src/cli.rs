@@ -157,6 +157,7 @@ impl Sampling {
             class_names: self.choice.class_names,
             native: self.native.choice(),
             pause_bound_ns: 10_000_000,
+            alone_bound_ns: 10_000_000,
         }
     }
 }

@@ -8,7 +8,7 @@ use remote::os::family;
 use remote::os::spawn::Program;
 use std::collections::HashSet;
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The processes to begin with, and the program among them that is ours.
 #[derive(Debug)]
@@ -56,12 +56,20 @@ impl Launched {
     /// The status of our program if it has ended, or is about to: its memory is gone first.
     pub fn ended_status(&mut self) -> Option<u8> {
         let program = self.program.as_mut()?;
-        for _ in 0..500 {
+        let start = Instant::now();
+        loop {
             if let Some(status) = program.status() {
                 return Some(status as u8);
             }
+            let patience = match family::has_memory(program.pid()) {
+                true => Duration::from_millis(500),
+                // It is ending, as soon as it is given a processor.
+                false => Duration::from_secs(30),
+            };
+            if start.elapsed() > patience {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
-        None
     }
 }

@@ -19,6 +19,8 @@ pub struct Target {
 /// How long a process that has just been started is given to become a Python, and how
 /// long one that already is takes at most to have an interpreter.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same of one that we started and that has loaded a Python: the machine may be busy.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Target {
     /// Attaches to the process `pid`. `fresh` says that we started it ourselves, so that
@@ -26,6 +28,8 @@ impl Target {
     pub fn attach(pid: i32, fresh: bool) -> Result<Target, Error> {
         let start = Instant::now();
         loop {
+            // Asked before the look: during it, the process may become all that we look for.
+            let (elapsed, young) = (start.elapsed(), fresh || is_young(pid));
             let missing = match Target::try_attach(pid)? {
                 Ok(target) => {
                     log::debug!(
@@ -38,12 +42,13 @@ impl Target {
                 }
                 Err(missing) => missing,
             };
-            let waiting = match &missing {
-                NotFound::NotRunning(_) => true,
-                NotFound::NoPython(_) => fresh || is_young(pid),
-                NotFound::Unsupported(..) => false,
+            let patience = match &missing {
+                NotFound::NotRunning(_) if fresh => START_PATIENCE,
+                NotFound::NotRunning(_) => PATIENCE,
+                NotFound::NoPython(_) if young => PATIENCE,
+                NotFound::NoPython(_) | NotFound::Unsupported(..) => Duration::ZERO,
             };
-            if !waiting || start.elapsed() > PATIENCE {
+            if elapsed >= patience {
                 return Err(Error::not_python(pid, missing));
             }
             std::thread::sleep(Duration::from_millis(2));

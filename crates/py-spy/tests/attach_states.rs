@@ -4,7 +4,7 @@ mod support;
 
 use rustix::process::Signal;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::dump::{TrueThread, compare};
 use support::target::{state, thread_states};
 use support::*;
@@ -15,11 +15,7 @@ fn truth(target: &Target) -> Vec<TrueThread> {
 
 #[track_caller]
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in a minute: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until(what, || condition().then_some(()));
 }
 
 fn tracer(pid: i32) -> i32 {

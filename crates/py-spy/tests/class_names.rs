@@ -7,7 +7,7 @@ mod support;
 use record_kit::{parts, record_raw};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use support::{Interpreter, Target, dump_json, for_each, one_per_version};
+use support::{Interpreter, Target, dump_json, for_each, one_per_version, until};
 
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
@@ -68,7 +68,9 @@ fn record_names_the_classes_of_methods() {
         let target = Target::start(python, "class_names.py", &["busy"]);
         let names = |args: &[&str]| -> BTreeSet<String> {
             let args = [&["-d", "0.3", "-r", "200"], args].concat();
-            let found = record_raw(target.pid(), &args);
+            let found = until("a sample", || {
+                Some(record_raw(target.pid(), &args)).filter(|found| !found.is_empty())
+            });
             let frames = found.iter().flat_map(|(frames, _)| frames);
             frames.map(|frame| parts(frame).0.to_owned()).collect()
         };

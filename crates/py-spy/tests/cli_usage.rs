@@ -106,7 +106,7 @@ fn what_is_clear_may_be_short() {
     }
     for dump in ["dump", "dum", "du", "d"] {
         let run = run_py_spy([dump, "-p", &decimal]).ok();
-        assert!(run.stdout.contains("compute_in_parent"), "{}", run.stdout);
+        assert!(run.stdout.contains("main (record_life.py"), "{}", run.stdout);
     }
 }
 

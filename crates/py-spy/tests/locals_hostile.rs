@@ -11,6 +11,7 @@ use support::{Target, for_each, one_per_version};
 fn no_value_takes_for_ever() {
     for_each(one_per_version().into_iter().filter(|one| one.at_least(3, 3)), |python| {
         let target = Target::start(python, "hostile_values.py", &[]);
+        target.wait_asleep();
         for level in [1, 6] {
             let start = Instant::now();
             let seen = dump(target.pid(), level);

@@ -10,6 +10,7 @@ use support::{Target, for_each, newest, one_per_version};
 fn attributes_from_the_second_level_on() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "attributes.py", &[]);
+        target.wait_asleep();
         let shown = |level: usize| {
             let seen = dump(target.pid(), level);
             move |name: &str| {
@@ -56,6 +57,7 @@ fn attributes_from_the_second_level_on() {
 #[test]
 fn what_is_cut_says_how_long_it_is() {
     let target = Target::start(newest(), "attributes.py", &[]);
+    target.wait_asleep();
     let mut lengths = Vec::new();
     for level in 1..=4 {
         let chars = 64 << level;
@@ -89,6 +91,7 @@ fn what_is_cut_says_how_long_it_is() {
 #[test]
 fn values_as_json() {
     let target = Target::start(newest(), "attributes.py", &[]);
+    target.wait_asleep();
     let seen = dump(target.pid(), 2);
     let json = |name: &str| &local(locals(&seen, "stand"), name).value;
     let plain = json("plain");

@@ -32,6 +32,7 @@ fn fits(got: &[String; 4], expected: &[&str]) -> bool {
 fn variables_of_every_kind_of_scope() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "scopes.py", &[]);
+        target.wait_asleep();
         let seen = dump(target.pid(), 1);
         let mut wrong = Vec::new();
         for (name, truth) in target.ready["scopes"].as_object().unwrap() {

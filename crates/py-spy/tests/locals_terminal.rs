@@ -77,6 +77,7 @@ fn on_terminal(pid: i32, columns: u32, environment: &[(&str, &str)]) -> String {
 #[test]
 fn colours_are_for_those_who_want_them() {
     let target = Target::start(newest(), "attributes.py", &[]);
+    target.wait_asleep();
     let pid = target.pid();
     let plain = dump_text(pid, &["-ll"]);
     assert_eq!(control(&plain), None, "{plain:?}");
@@ -104,6 +105,7 @@ fn colours_are_for_those_who_want_them() {
 #[test]
 fn a_narrow_terminal_loses_nothing() {
     let target = Target::start(newest(), "attributes.py", &[]);
+    target.wait_asleep();
     let text = on_terminal(target.pid(), 20, &[]);
     let plain = dump_text(target.pid(), &["-ll"]);
     assert_eq!(but_waits(&without_colours(&text)), but_waits(&plain));
@@ -113,6 +115,7 @@ fn a_narrow_terminal_loses_nothing() {
 #[test]
 fn from_cron_and_into_head() {
     let target = Target::start(newest(), "attributes.py", &[]);
+    target.wait_asleep();
     let program = env!("CARGO_BIN_EXE_py-spy");
     let whole = dump_text(target.pid(), &["-l"]);
     let shell = |script: String| {

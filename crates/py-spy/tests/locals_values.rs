@@ -13,6 +13,7 @@ const WHOLE: usize = 12;
 fn values_show_as_repr_prints_them() {
     for_each(one_per_version(), |python| {
         let target = Target::start(python, "values.py", &[]);
+        target.wait_asleep();
         let truth = target.ready["values"].as_array().unwrap();
         assert!(truth.len() > 150, "{} values", truth.len());
         let dumps = [1, 2, WHOLE].map(|level| dump(target.pid(), level));

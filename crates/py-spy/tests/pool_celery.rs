@@ -3,9 +3,10 @@
 mod record_kit;
 mod support;
 
-use record_kit::{Folder, Running, folded, until};
+use record_kit::{Folder, Running, folded, total, until};
 use serde_json::Value;
 use std::process::Command;
+use support::target::wait_asleep;
 use support::{need, run_py_spy, targets_dir};
 
 fn celery(queue: &Folder, program: &str) -> Command {
@@ -34,6 +35,7 @@ fn a_prefork_pool() {
     };
     let (busy, waiting) = (at_work("thumbnail"), at_work("wait_for_upload"));
     let main = i64::from(worker.pid());
+    wait_asleep(i32::try_from(waiting).unwrap());
 
     let run = |args: &[&str]| run_py_spy(args.iter().chain(&["-s", "-p", &main.to_string()])).ok();
     let threads: Vec<Value> = serde_json::from_str(&run(&["dump", "--json"]).stdout).unwrap();
@@ -47,11 +49,13 @@ fn a_prefork_pool() {
     assert!(runs(of(busy), "thumbnail") && of(busy)["active"] == true, "{}", of(busy));
     assert!(runs(of(waiting), "wait_for_upload"), "{}", of(waiting));
     let waits = of(waiting)["waits_for"].to_string();
-    assert!(waits.contains("sleep") && of(waiting)["active"] == false, "{}", of(waiting));
+    assert!(waits.contains("read on ") && of(waiting)["active"] == false, "{}", of(waiting));
     assert!(!runs(of(main), "thumbnail") && !runs(of(main), "wait_for_upload"));
 
-    let record = run(&["record", "-d", "1", "-F", "-f", "raw", "-o", "-"]);
-    let found = folded(&record.stdout);
+    let found = until("samples", || {
+        let record = run(&["record", "-d", "1", "-F", "-f", "raw", "-o", "-"]);
+        Some(folded(&record.stdout)).filter(|found| total(found) > 20)
+    });
     let process = |pid: i64| format!("process {pid}:");
     let mut work = 0;
     for (frames, count) in &found {
@@ -62,13 +66,19 @@ fn a_prefork_pool() {
         }
         assert!(!frames[1].starts_with(&process(waiting)), "it waits: {frames:?}");
     }
-    assert!(work > 20, "{found:?}");
+    assert!(work * 2 > total(&found), "{found:?}");
 
-    let top = run(&["top", "-d", "1", "--delay", "10"]).stdout;
-    assert!(top.contains("Processes: 3") && top.contains("thumbnail (pool_celery.py)"), "{top}");
+    let top = Running::py_spy(&["top", "--delay", "0.5", "-s", "-p", &main.to_string()]);
+    until("a table", || {
+        let table = top.stdout();
+        (table.contains("Processes: 3") && table.contains("thumbnail (pool_celery.py)"))
+            .then_some(())
+    });
+    drop(top);
 
     // They go on as if nothing had been, until there is nothing to wait for.
     worker.signal(rustix::process::Signal::TERM);
     std::fs::remove_file(queue.path().join("go")).unwrap();
+    std::fs::write(queue.path().join("upload"), "\n").unwrap();
     worker.wait();
 }

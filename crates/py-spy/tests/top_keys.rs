@@ -73,11 +73,12 @@ fn functions_lines_and_files() {
     screen.wait_for(&format!("work (record_split.py:{line})"));
     screen.keys("l");
     screen.wait_for("  File");
-    let row = screen.until("one file", |lines| {
-        lines.iter().find(|line| line.ends_with("  record_split.py")).cloned()
+    // One sample may be missing from a window, and a screen may be seen half drawn.
+    screen.until("one file", |lines| {
+        let row = lines.iter().find(|line| line.ends_with("  record_split.py"))?;
+        let others = lines.iter().any(|line| line.contains("work ("));
+        (row.contains("100.00%") && !others).then_some(())
     });
-    assert!(row.contains("100.00%"), "{row}");
-    assert!(!screen.text().contains("work ("), "{}", screen.text());
     screen.keys("L");
     screen.wait_for("work (record_split.py)");
 }
@@ -109,7 +110,8 @@ fn a_filter_hides_other_rows() {
     screen.wait_gone("thirty (");
     screen.keys("\r");
     screen.wait_for("/^(sixty|ten) / 2 rows");
-    assert!(screen.text().contains("sixty (") && screen.text().contains("ten ("));
+    screen.wait_for("sixty (");
+    screen.wait_for("ten (");
     // A filter that is not wanted after all.
     screen.keys("/");
     screen.wait_for("filter: ^(sixty|ten)");
@@ -120,7 +122,7 @@ fn a_filter_hides_other_rows() {
     // And none.
     screen.keys(ESCAPE);
     screen.wait_for("work (");
-    assert!(!screen.text().contains("rows"), "{}", screen.text());
+    screen.wait_gone("rows");
 }
 
 #[test]
@@ -128,17 +130,22 @@ fn a_held_view_stands_still() {
     let (_target, mut screen) = top_of_split(&["--delay", "0.2"]);
     screen.keys("p");
     screen.wait_for(" paused");
+    // Windows close meanwhile, of which nothing is to be seen.
+    std::thread::sleep(std::time::Duration::from_millis(800));
     let held = screen.lines();
     screen.keys("?");
     screen.wait_for("Keys");
+    std::thread::sleep(std::time::Duration::from_millis(400));
     screen.keys(ESCAPE);
-    screen.wait_gone("Keys");
-    assert_eq!(screen.lines(), held);
+    screen.until("what it showed before", |lines| (lines == held).then_some(()));
+    let before = screen.samples().unwrap();
     screen.keys("p");
     screen.wait_gone(" paused");
-    let before = screen.samples().unwrap();
-    screen.wait_samples(20);
-    assert!(screen.samples().unwrap() > before);
+    screen.until("the samples taken meanwhile", |lines| {
+        let line = lines.iter().find_map(|line| line.strip_prefix("Total Samples "))?;
+        let now: u64 = line.split([',', ' ']).next()?.parse().ok()?;
+        (now >= before + 20).then_some(())
+    });
 }
 
 #[test]
@@ -159,6 +166,22 @@ fn callers_and_callees_of_a_row() {
         let [sixty, thirty, ten] = ["sixty", "thirty", "ten"].map(|name| share(lines, name));
         (sixty? > thirty? && thirty? > ten? && sixty? > 40.0).then_some(())
     });
+    // As they are now: the rows may change places with the next window.
+    screen.keys("p");
+    screen.wait_for(" paused");
+    let first = |lines: &[String]| {
+        lines
+            .iter()
+            .find(|line| line.contains("from  "))
+            .is_some_and(|line| line.contains("sixty ("))
+    };
+    while !first(&screen.lines()) {
+        screen.keys("p");
+        screen.wait_gone(" paused");
+        screen.wait_samples(20);
+        screen.keys("p");
+        screen.wait_for(" paused");
+    }
     screen.keys(DOWN);
     screen.keys("\r");
     screen.wait_for("Callers and callees of sixty (record_split.py)");
@@ -186,10 +209,11 @@ fn threads_and_what_they_do() {
         for (name, place) in
             [("sleeper", "sleep_for_ever ("), ("MainThread", "wait"), ("python", "compute_in")]
         {
-            let row =
-                screen.until(name, |lines| row(lines, name).filter(|row| row.contains(place)));
-            let idle = row.starts_with("  0.00%");
-            assert_eq!(idle, name != "python", "{name}: {row}");
+            // The main thread waits for the GIL at first.
+            screen.until(name, |lines| {
+                let row = row(lines, name).filter(|row| row.contains(place))?;
+                (row.starts_with("  0.00%") == (name != "python")).then_some(())
+            });
         }
         // What they wait for: `Event.wait` of a version's own.
         for (name, wait) in [("sleeper", " a sleep"), ("MainThread", " Event at 0x")] {
@@ -197,8 +221,10 @@ fn threads_and_what_they_do() {
         }
         // A thread that only waits does not count: the rows are as before.
         screen.keys("t");
-        screen.wait_for("%Total");
-        assert!(!screen.text().contains("sleep_for_ever"), "{}", screen.text());
+        screen.until("the rows", |lines| {
+            let has = |text: &str| lines.iter().any(|line| line.contains(text));
+            (has("%Total") && !has("sleep_for_ever")).then_some(())
+        });
         // Its frames.
         screen.keys("t");
         screen.wait_for("sleep_for_ever (");
@@ -248,6 +274,7 @@ fn saved_on_the_way() {
         screen.wait_for("save to");
         screen.keys(&format!("\u{15}{path}\r"));
     };
+    screen.wait_samples(20);
     save(&mut screen, &path("none/out.txt"));
     screen.wait_for("cannot write");
     save(&mut screen, &path("out.txt"));
@@ -294,13 +321,16 @@ fn moving_in_the_list() {
     assert_eq!(screen.lines()[top], all[top]);
     screen.keys(PAGE_DOWN);
     screen.until("the list to move", |lines| (lines[top] != all[top]).then_some(()));
-    screen.keys(END);
     // 16 odd functions, the innermost one, and the module.
-    let last = screen.until("the end", |lines| {
-        Some(lines[top + rows - 1].clone()).filter(|line| *line != all[top + rows - 1])
-    });
-    assert!(!last.is_empty());
+    screen.keys(HOME);
+    at(&mut screen, top);
+    screen.keys(END);
     at(&mut screen, top + rows - 1);
+    let last = screen.lines();
+    screen.keys(DOWN);
+    screen.keys(UP);
+    at(&mut screen, top + rows - 2);
+    assert_eq!(screen.lines(), last, "the list has no more");
     screen.keys(HOME);
     at(&mut screen, top);
     assert_eq!(screen.lines()[top], all[top]);

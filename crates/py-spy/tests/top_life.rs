@@ -1,11 +1,13 @@
 //! `top` from its start to its end, and what it leaves behind: on a terminal and without one,
 //! whoever ends first.
 
+mod record_kit;
 mod support;
 mod top_kit;
 
+use record_kit::{Running, send};
 use rustix::process::Signal;
-use support::{Target, for_each, interpreter, one_per_version, run_py_spy};
+use support::{Target, for_each, interpreter, one_per_version, run_py_spy, until};
 use top_kit::Terminal;
 
 fn modern() -> &'static support::Interpreter {
@@ -45,12 +47,15 @@ fn known_shares() {
             };
             (sum > 0.5 && all.iter().zip([0.6, 0.3, 0.1]).all(is_near)).then_some(())
         });
-        // The module is in every stack.
-        let lines = screen.lines();
-        let module = shares(&lines, "<module> (record_split.py)").unwrap();
-        let others = ["sixty", "thirty", "ten"]
-            .map(|name| shares(&lines, &format!(" {name} (record_split.py)")).unwrap().1);
-        assert!(module.1 >= others.iter().sum::<f64>() - 0.1, "{}", screen.text());
+        // The module is in every stack. (A screen may be seen half drawn.)
+        screen.until("the module's share", |lines| {
+            let module = shares(lines, "<module> (record_split.py)")?;
+            let mut others = 0.0;
+            for name in ["sixty", "thirty", "ten"] {
+                others += shares(lines, &format!(" {name} (record_split.py)"))?.1;
+            }
+            (module.1 >= others - 0.1).then_some(())
+        });
         screen.keys("q");
         assert_eq!(screen.wait().code(), Some(0));
         screen.assert_restored();
@@ -61,10 +66,6 @@ fn known_shares() {
 fn child(parent: i32) -> Option<i32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
-}
-
-fn send(pid: i32, signal: Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 /// What was seen of a program that has ended stays, to be looked at and saved.
@@ -158,9 +159,12 @@ fn leaving_a_program_of_ours() {
 fn stopping_and_going_on() {
     let target = Target::start(modern(), "record_split.py", &[]);
     let mut command = std::process::Command::new("bash");
-    command.args(["--norc", "--noprofile", "-i"]).env("PS1", "shell> ");
+    command.args(["--norc", "--noprofile", "-i"]).env("PS1", "shell \\#> ");
+    for (name, value) in [("HISTFILE", ""), ("INPUTRC", "/dev/null"), ("PROMPT_COMMAND", "")] {
+        command.env(name, value);
+    }
     let mut screen = Terminal::start(24, 80, &command);
-    screen.wait_for("shell>");
+    screen.wait_for("shell 1>");
     screen.keys(&format!("{} top -p {}\r", env!("CARGO_BIN_EXE_py-spy"), target.pid()));
     screen.wait_for("work (record_split.py)");
     screen.keys("\u{1a}");
@@ -169,11 +173,14 @@ fn stopping_and_going_on() {
         terminal.screen(|screen| !screen.alternate_screen() && !screen.hide_cursor())
     });
     screen.keys("fg\r");
-    screen.wait_for("work (record_split.py)");
-    assert!(screen.screen(|screen| screen.alternate_screen()));
+    screen.until_screen("the table", |terminal| {
+        terminal.screen(|screen| screen.alternate_screen())
+            && terminal.text().contains("work (record_split.py)")
+    });
     screen.wait_samples(10);
     screen.keys("q");
-    screen.wait_for("shell>");
+    // A prompt that was not there before: what is typed earlier might still be for `top`.
+    screen.wait_for("shell 3>");
     screen.keys("exit\r");
     assert_eq!(screen.wait().code(), Some(0));
 }
@@ -303,35 +310,39 @@ fn too_many_samples_are_asked_for() {
 fn flags() {
     let target = Target::start(modern(), "record_threads.py", &["python", "sleeper"]);
     let pid = target.pid().to_string();
-    let top = |args: &[&str]| -> String {
+    target.wait_asleep_but("python");
+    // A machine that is busy enough may have no sample at all in so short a time; a thread that
+    // only makes calls is hardly ever seen without a pause.
+    let top = |args: &[&str], has: &str| -> String {
         let all = ["top", "-p", &pid, "-d", "0.6", "--delay", "10"];
-        run_py_spy(all.iter().chain(args)).ok().stdout
+        until(&format!("{has} with {args:?}"), || {
+            let table = run_py_spy(all.iter().chain(args)).ok().stdout;
+            Some(table).filter(|table| table.contains(has))
+        })
     };
-    let has = |text: &str, label: &str| {
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        shares(&lines, label)
-    };
-    let plain = top(&[]);
-    assert!(plain.contains("compute_in_python (record_threads.py)"), "{plain}");
+    let (computes, sleeps) =
+        ("compute_in_python (record_threads.py", "sleep_for_ever (record_threads.py");
+    let plain = top(&[], computes);
     assert!(!plain.contains("sleep_for_ever"), "{plain}");
-    let idle = top(&["-i"]);
-    let asleep = has(&idle, " sleep_for_ever (record_threads.py)").expect("the sleeper").0;
-    assert!(asleep > 90.0, "{idle}");
-    let lines = top(&["--by", "line", "--sort", "2"]);
+    let idle: Vec<String> = top(&["-i"], sleeps).lines().map(str::to_owned).collect();
+    let asleep = shares(&idle, " sleep_for_ever (record_threads.py)").expect("the sleeper").0;
+    assert!(asleep > 90.0, "{idle:?}");
+    let lines = top(&["--by", "line", "--sort", "2"], "compute_in_python (record_threads.py:");
     assert!(lines.contains("  Function (filename:line)\n"), "{lines}");
-    assert!(lines.contains("compute_in_python (record_threads.py:"), "{lines}");
-    let first = lines.lines().skip_while(|line| !line.contains("%Own")).nth(1).unwrap();
-    assert!(first.contains(" 100.00% "), "{lines}");
-    let files = top(&["--by", "file", "--full-filenames"]);
+    let rows: Vec<&str> = lines.lines().skip_while(|line| !line.contains("%Own")).skip(1).collect();
+    let total = |row: &&str| -> Option<f64> {
+        row.split_whitespace().nth(1)?.strip_suffix('%')?.parse().ok()
+    };
+    let totals: Vec<f64> = rows.iter().map_while(total).collect();
+    assert!(totals.len() > 1 && totals[0] > 0.0 && totals.is_sorted_by(|a, b| a >= b), "{lines}");
     let file = support::target::script_path("record_threads.py");
-    assert!(files.contains(&format!("  {}\n", file.display())), "{files}");
-    let none = top(&["--exclude", "compute_in_python"]);
+    top(&["--by", "file", "--full-filenames"], &format!("  {}\n", file.display()));
+    let none = top(&["-i", "--exclude", "compute_in_python"], sleeps);
     assert!(!none.contains("compute_in_python"), "{none}");
-    let chosen = top(&["-i", "--thread", "sleeper"]);
-    assert!(chosen.contains("sleep_for_ever") && !chosen.contains("compute_in"), "{chosen}");
+    let chosen = top(&["-i", "--thread", "sleeper"], sleeps);
+    assert!(!chosen.contains("compute_in"), "{chosen}");
     for args in [&["--nonblocking"][..], &["--blocking"], &["-g"], &["--cpu"]] {
-        let text = top(args);
-        assert!(text.contains("compute_in_python (record_threads.py)"), "{args:?}: {text}");
+        top(args, computes);
     }
     for bad in ["--delay=0", "--delay=x", "--sort=5", "--by=module", "-r=0"] {
         let run = run_py_spy(["top", "-p", &pid, bad]);
@@ -343,10 +354,14 @@ fn flags() {
 #[test]
 fn a_program_without_a_terminal() {
     let python = modern().path.to_str().unwrap();
-    let code = "import time\nend = time.time() + 0.5\nwhile time.time() < end: pass\nprint('done')\nraise SystemExit(9)";
-    let run = run_py_spy(["top", "--delay", "0.2", "--", python, "-c", code]);
-    assert_eq!(run.code(), Some(9), "{}", run.stderr);
-    assert!(run.stdout.contains("<module> (<string>)") && run.stdout.contains("done\n"));
+    let script = support::target::script_path("record_life.py");
+    let command = ["--", python, script.to_str().unwrap(), "exit"];
+    let mut top = Running::py_spy(&[&["top", "--delay", "0.2"], &command[..]].concat());
+    until("a table", || top.stdout().contains("compute (record_life.py)").then_some(()));
+    send(child(top.pid()).unwrap(), Signal::USR1);
+    let run = top.wait();
+    assert_eq!(run.code(), Some(7), "{}", run.stderr);
+    assert!(run.stdout.contains("READY"), "{}", run.stdout);
     assert!(run.stderr.contains("Stopped sampling because process exited"), "{}", run.stderr);
 }
 
@@ -355,11 +370,24 @@ fn a_program_without_a_terminal() {
 fn plain_tables() {
     let target = Target::start(modern(), "record_split.py", &[]);
     let pid = target.pid().to_string();
-    let run = run_py_spy(["top", "-p", &pid, "-r", "200", "--delay", "0.3", "-d", "1"]).ok();
+    let mut top = Running::py_spy(&["top", "-p", &pid, "-r", "200", "--delay", "0.3"]);
+    let samples = |text: &str| -> Vec<u64> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("Total Samples "));
+        lines.filter_map(|line| line.split([',', ' ']).next()?.parse().ok()).collect()
+    };
+    let whole = |(_, total): (f64, f64)| total > 50.0;
+    until("three tables", || {
+        let text = top.stdout();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let share = shares(&lines, "<module> (record_split.py)");
+        (samples(&text).len() >= 3 && share.is_some_and(whole)).then_some(())
+    });
+    top.signal(Signal::INT);
+    let run = top.wait().ok();
+    let samples = samples(&run.stdout);
+    assert!(samples.is_sorted() && samples[0] < samples[samples.len() - 1], "{}", run.stdout);
     let tables = run.stdout.matches("Collecting samples from '").count();
-    assert!((3..=4).contains(&tables), "{}", run.stdout);
+    assert_eq!(tables, samples.len(), "{}", run.stdout);
     assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
-    let last: Vec<String> = run.stdout.lines().map(str::to_owned).collect();
-    assert!(shares(&last, "<module> (record_split.py)").is_some_and(|(_, total)| total > 50.0));
     assert!(run.stdout.contains("   %Own   %Total  OwnTime  TotalTime  Function (filename)\n"));
 }

@@ -8,6 +8,7 @@ mod record_kit;
 mod support;
 
 use record_kit::{record_told, total, with};
+use support::target::wait_asleep_but;
 use support::{Target, for_each, one_per_version};
 
 #[test]
@@ -17,6 +18,8 @@ fn what_waits_is_never_sampled() {
     let seconds = (samples.unwrap_or(1000.0) / 2000.0).to_string();
     let test = |python: &support::Interpreter| {
         let target = Target::start(python, "waits.py", &[]);
+        let busy: Vec<i32> = serde_json::from_value(target.ready["busy"].clone()).unwrap();
+        wait_asleep_but(target.pid(), &busy);
         let (found, told) = record_told(target.pid(), &["-r", "2000", "-d", &seconds]);
         let last = told.lines().last().unwrap_or("").to_owned();
         println!(

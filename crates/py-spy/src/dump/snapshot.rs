@@ -97,6 +97,8 @@ pub struct FrameView {
 
 /// A dump can wait longer for threads to stop than a recording.
 const PAUSE_BOUND_NS: u64 = 100_000_000;
+/// To get a processor, on a busy machine.
+const ALONE_BOUND_NS: u64 = 2_000_000_000;
 /// The process goes on after this, whatever has been read.
 const HOLD_BOUND_NS: u64 = 1_000_000_000;
 
@@ -141,6 +143,7 @@ impl Snapshot {
             class_names: request.class_names,
             native: request.native,
             pause_bound_ns: PAUSE_BOUND_NS,
+            alone_bound_ns: ALONE_BOUND_NS,
         };
         let mut sampler = Sampler::new(target, options, request.library)?;
         if sampler.cannot_pause() {

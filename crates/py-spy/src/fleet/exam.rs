@@ -120,47 +120,58 @@ impl Exam {
 
     /// Whether its memory must be searched, now that it runs `exe`: another program than
     /// before, or with something else in it.
-    pub fn must_search(&mut self, exe: &Option<String>, content: impl Fn() -> Content) -> bool {
+    pub fn must_search(
+        &mut self,
+        exe: &Option<String>,
+        content: impl Fn() -> Content,
+        now: Instant,
+    ) -> bool {
         match &self.searched {
             None => true,
             Some(searched) if searched.exe != *exe => {
-                self.since = Instant::now();
+                self.since = now;
                 true
             }
-            _ if Instant::now() >= self.search => true,
+            _ if now >= self.search => true,
             Some(searched) => {
-                let now = content();
-                if searched.content != now {
-                    self.since = Instant::now();
+                let other = searched.content != content();
+                if other {
+                    self.since = now;
                 }
-                searched.content != now
+                other
             }
         }
     }
 
     /// It runs `exe` with this `content`, and was searched in vain. `starting` says that
     /// there is a Python that has no interpreter yet.
-    pub fn searched(&mut self, exe: Option<String>, content: Content, starting: bool) {
+    pub fn searched(
+        &mut self,
+        exe: Option<String>,
+        content: Content,
+        starting: bool,
+        now: Instant,
+    ) {
         self.searched = Some(Searched { exe, content });
         self.starting = starting || content.python;
-        let age = self.since.elapsed();
+        let age = now.saturating_duration_since(self.since);
         // Until it has been initialised, a Python may not even look like one.
-        self.search = Instant::now()
+        self.search = now
             + match (self.starting, age < PATIENCE) {
-                (true, true) => self.pause(OFTEN),
+                (true, true) => self.pause(OFTEN, now),
                 (true, false) => age / 2,
                 (false, _) => age.max(SEARCH_AGAIN),
             };
     }
 
     /// Plans the next look, with `others` such processes beside it.
-    pub fn later(&mut self, others: usize) {
+    pub fn later(&mut self, others: usize, now: Instant) {
         let most = (OFTEN * (1 + others / FEW) as u32).min(SELDOM);
-        self.next = Instant::now() + self.pause(most);
+        self.next = now + self.pause(most, now);
     }
 
-    fn pause(&self, most: Duration) -> Duration {
-        (self.since.elapsed() / 2).clamp(SOON, most)
+    fn pause(&self, most: Duration, now: Instant) -> Duration {
+        (now.saturating_duration_since(self.since) / 2).clamp(SOON, most)
     }
 
     /// It will hardly become a Python any more.
@@ -186,12 +197,13 @@ mod tests {
     #[test]
     fn a_program_is_searched_when_it_changes() {
         let mut exam = Exam::new(false);
+        let now = exam.since;
         let (shell, other) = (Some("/bin/sh".to_owned()), Some("/usr/bin/other".to_owned()));
-        assert!(exam.must_search(&shell, || with(1, false)) && exam.is_promising());
-        exam.searched(shell.clone(), with(1, false), false);
-        assert!(!exam.must_search(&shell, || with(1, false)), "the same");
-        assert!(exam.must_search(&shell, || with(2, false)), "a library more");
-        assert!(exam.must_search(&other, || with(1, false)), "another program");
+        assert!(exam.must_search(&shell, || with(1, false), now));
+        exam.searched(shell.clone(), with(1, false), false, now);
+        assert!(!exam.must_search(&shell, || with(1, false), now), "the same");
+        assert!(exam.must_search(&shell, || with(2, false), now), "a library more");
+        assert!(exam.must_search(&other, || with(1, false), now), "another program");
     }
 
     #[test]
@@ -201,13 +213,13 @@ mod tests {
             [(false, 10, 40, 50), (false, 4000, 3900, 4100), (true, 10, 3, 6), (true, 500, 20, 25)]
         {
             let mut exam = Exam::new(false);
-            exam.since -= Duration::from_millis(age);
-            exam.searched(shell.clone(), with(1, python), false);
-            let pause = exam.search - Instant::now();
+            let now = exam.since + Duration::from_millis(age);
+            exam.searched(shell.clone(), with(1, python), false, now);
+            let pause = exam.search - now;
             let range = Duration::from_millis(least)..=Duration::from_millis(most);
             assert!(range.contains(&pause), "{python} {age}: {pause:?}");
-            exam.search = Instant::now();
-            assert!(exam.must_search(&shell, || with(1, python)));
+            assert!(!exam.must_search(&shell, || with(1, python), now));
+            assert!(exam.must_search(&shell, || with(1, python), exam.search));
         }
     }
 
@@ -215,12 +227,13 @@ mod tests {
     fn many_processes_are_looked_at_less_often() {
         let mut exam = Exam::new(false);
         exam.since -= Duration::from_secs(60);
-        let wait = |exam: &Exam| exam.next - Instant::now();
-        exam.later(1);
+        let now = Instant::now();
+        let wait = |exam: &Exam| exam.next - now;
+        exam.later(1, now);
         assert!(wait(&exam) <= OFTEN);
-        exam.later(160);
+        exam.later(160, now);
         assert!(wait(&exam) > OFTEN * 5 && exam.is_hopeless() && !exam.is_promising());
-        exam.later(1_000_000);
+        exam.later(1_000_000, now);
         assert!(wait(&exam) <= SELDOM);
     }
 }

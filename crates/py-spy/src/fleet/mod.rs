@@ -445,6 +445,11 @@ impl Fleet {
         lines
     }
 
+    /// Begins the time line at this instant, on the clock of [`clock::now_ns`].
+    pub fn begin(&mut self, start_ns: u64) {
+        self.start_ns = start_ns;
+    }
+
     /// Closes the time line at this instant; recording may go on.
     pub fn finish(&mut self) {
         for member in &self.members {
@@ -452,6 +457,6 @@ impl Fleet {
                 self.recording.rename_process(member.process, title);
             }
         }
-        self.recording.finish(clock::now_ns() - self.start_ns);
+        self.recording.finish(clock::now_ns().saturating_sub(self.start_ns));
     }
 }

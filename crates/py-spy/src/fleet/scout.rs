@@ -263,7 +263,7 @@ impl Explorer {
         for pid in due {
             self.examine(pid);
             if let Some(State::Other(exam)) = self.kin.get_mut(pid).map(|one| &mut one.state) {
-                exam.later(count);
+                exam.later(count, Instant::now());
             }
         }
     }
@@ -280,7 +280,7 @@ impl Explorer {
             exam.own_memory = true;
         }
         let program = exe(pid);
-        if !exam.must_search(&program, || Content::of(pid)) {
+        if !exam.must_search(&program, || Content::of(pid), Instant::now()) {
             if exam.asked || program.is_none() {
                 self.answer_if_hopeless(pid);
             }
@@ -301,7 +301,7 @@ impl Explorer {
             }
             Err(starting) => {
                 if let Some(State::Other(exam)) = self.kin.get_mut(pid).map(|one| &mut one.state) {
-                    exam.searched(program, content, starting);
+                    exam.searched(program, content, starting, Instant::now());
                 }
                 self.answer_if_hopeless(pid);
             }

@@ -126,39 +126,49 @@ fn sample(args: &RecordArgs, fleet: &mut Fleet, signals: &Signals, sinks: &mut S
     clock::tighten_timer();
     let mut schedule = Schedule::new(clock::now_ns(), args.timing.rate);
     let mut progress = Progress::new(args.hideprogress);
-    let end_ns = args.timing.duration.0.map(|limit| schedule.start_ns() + limit.as_nanos() as u64);
-    loop {
+    fleet.begin(schedule.start_ns());
+    let limit = args.timing.duration.0.map(|limit| limit.as_nanos() as u64);
+    let end_ns = limit.map_or(u64::MAX, |limit| schedule.start_ns().saturating_add(limit));
+    // Whether the last tick has yet to be taken.
+    let mut open;
+    let end = 'sampling: loop {
         signals.suspend_if_asked();
-        let Tick { at_ns, missed } = schedule.next(clock::now_ns());
+        let Tick { at_ns, missed } = schedule.next(clock::now_ns().min(end_ns));
         fleet.recording.quality.missed += missed;
-        let until = at_ns.min(end_ns.unwrap_or(u64::MAX));
-        while let Some(woken) = wait(until, signals) {
+        open = true;
+        while let Some(woken) = wait(at_ns.min(end_ns), signals) {
             match woken {
-                Woken::Stop => return End::Signal,
-                Woken::Slice if fleet.is_over() => return End::Exit,
+                Woken::Stop => break 'sampling End::Signal,
+                Woken::Slice if fleet.is_over() => break 'sampling End::Exit,
                 // Nothing is held between samples, which may be far apart.
                 Woken::Slice => signals.suspend_if_asked(),
             }
             if !sinks.keep_up(fleet, signals) {
-                return End::Output;
+                break 'sampling End::Output;
             }
         }
         let now = clock::now_ns();
-        if end_ns.is_some_and(|end| now >= end) {
-            return End::Time;
+        if now >= end_ns {
+            break End::Time;
         }
         if schedule.is_late(now, at_ns) {
             fleet.recording.quality.late += 1;
         }
+        open = false;
         if !fleet.sample(now - schedule.start_ns()) {
-            return End::Exit;
+            break End::Exit;
         }
         if !sinks.keep_up(fleet, signals) {
-            return End::Output;
+            break End::Output;
         }
         fleet.take_notices().iter().for_each(|notice| say(notice));
         progress.show(now, schedule.start_ns(), &fleet.recording.quality);
+    };
+    if end != End::Exit {
+        // When it ended is not known; up to any other end all that was not seen is counted.
+        fleet.recording.quality.missed += schedule.unused(clock::now_ns().min(end_ns), open);
     }
+    end
 }
 
 /// Where what is seen goes to.

@@ -53,6 +53,14 @@ impl Schedule {
         Tick { at_ns: self.start_ns + (from * self.interval_ns) as u64, missed }
     }
 
+    /// How many intervals are over at the end of the recording, at `end_ns`, that had no sample
+    /// and have not been counted. `open` says that the last tick was not taken.
+    pub fn unused(&self, end_ns: u64, open: bool) -> u64 {
+        // Of a whole number of intervals none is to be lost to the last digit.
+        let over = (end_ns.saturating_sub(self.start_ns) as f64 / self.interval_ns + 1e-6) as u64;
+        over.saturating_sub(self.slot.saturating_sub(u64::from(open)))
+    }
+
     /// Whether a sample planned for `at_ns` and taken at `now_ns` is more than an
     /// interval late.
     pub fn is_late(&self, now_ns: u64, at_ns: u64) -> bool {
@@ -85,5 +93,21 @@ mod tests {
         assert_eq!(tick.missed, 4);
         assert!(tick.at_ns >= 1_000 + 1_005_000 && tick.at_ns < 1_000 + 1_006_000);
         assert!(schedule.is_late(3_000, 1_000) && !schedule.is_late(1_900, 1_000));
+    }
+
+    #[test]
+    fn what_was_not_taken_at_the_end_is_counted() {
+        let mut schedule = Schedule::new(1_000, 3.0);
+        let second = 1_000 + 1_000_000_000;
+        assert_eq!(schedule.unused(second, false), 3);
+        let tick = schedule.next(1_000);
+        assert_eq!((schedule.unused(second, false), schedule.unused(second, true)), (2, 3));
+        assert_eq!(schedule.unused(tick.at_ns, false), 0);
+        for _ in 0..2 {
+            schedule.next(1_000);
+        }
+        assert_eq!((schedule.unused(second, false), schedule.unused(second, true)), (0, 1));
+        schedule.next(1_000);
+        assert_eq!((schedule.unused(second, false), schedule.unused(second, true)), (0, 0));
     }
 }

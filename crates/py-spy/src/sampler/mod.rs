@@ -77,6 +77,8 @@ pub struct Options {
     /// The longest wait for a thread to stop, in nanoseconds. One that does not get a
     /// processor does not stop, and does not change either.
     pub pause_bound_ns: u64,
+    /// How long a thread that waits anyway may take to stop, while no other is held.
+    pub alone_bound_ns: u64,
 }
 
 /// One thread's stack at one instant.

@@ -93,7 +93,7 @@ impl Sampler {
             && matches!(stop, Some(Stop::Register(_)))
             && !self.cannot_pause
             && self.may_interrupt(pending.thread)
-            && self.pauser.pause(pending.tid, self.options.pause_bound_ns).is_ok()
+            && self.pauser.pause(pending.tid, self.options.alone_bound_ns).is_ok()
         {
             let found = self.read_still(pending.thread, true);
             let same = matches!(found, Ok(Still::Stack { .. })) && self.capture.frames() == frames;

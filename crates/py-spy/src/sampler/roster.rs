@@ -236,7 +236,6 @@ impl Roster {
             return false;
         }
         let (mut changed, mut wanting) = (false, false);
-        let late = self.names.step > 1;
         let objects = Objects { memory: &target.process.memory, layout: &target.runtime.layout };
         for interpreter in &self.interpreters {
             let names = threads::names(objects, interpreter.address);
@@ -247,7 +246,7 @@ impl Roster {
                 let name = names.get(&entry.state.pthread_id);
                 if name.is_some() && name != entry.name.as_ref() {
                     // If it has ended since it was met, this is the name of another with its ids.
-                    if !late || !entry.activity.has_ended_by_now() {
+                    if !entry.activity.has_ended_by_now() {
                         entry.name = name.cloned();
                         changed = true;
                     }

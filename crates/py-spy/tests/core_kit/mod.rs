@@ -34,8 +34,11 @@ pub fn kernel_writes_plain_files() -> bool {
 pub fn command(interpreter: &Interpreter, script: &str, args: &[&str]) -> (Command, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
+    // gdb does not need it, and not every machine allows it.
+    let plain = kernel_writes_plain_files();
+    let limit = if plain { "ulimit -c unlimited && exec \"$@\"" } else { "exec \"$@\"" };
     command
-        .args(["-c", "ulimit -c unlimited && exec \"$@\"", "sh"])
+        .args(["-c", limit, "sh"])
         .arg(&interpreter.path)
         .arg(target::script_path(script))
         .args(args)
@@ -60,24 +63,13 @@ pub fn stand_still(target: &mut Target) -> Vec<TrueThread> {
         let truth = said(target);
         target.send("again");
         target.ready = target.wait_ready();
-        wait_reading(target);
+        target.wait_reading(target.pid());
         target.wait_asleep();
         if said(target) == truth {
             return truth;
         }
     }
     panic!("{}: does not stand still", target.label);
-}
-
-/// Waits until the main thread reads from its stdin: it may have been on its way there.
-fn wait_reading(target: &Target) {
-    let number = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
-    let path = format!("/proc/{}/syscall", target.pid());
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !std::fs::read_to_string(&path).unwrap().starts_with(number) {
-        assert!(Instant::now() < deadline, "{} does not read", target.label);
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Ends the target with SIGABRT and returns the core file that the kernel writes; where it
@@ -98,6 +90,8 @@ pub fn abort(mut target: Target, folder: TempDir) -> CoreFile {
 /// does not write plain files, gdb's.
 #[track_caller]
 pub fn crash(mut target: Target, folder: TempDir) -> CoreFile {
+    // The others are to be where they wait.
+    target.wait_asleep();
     let path = folder.path().join("core.gdb");
     if !kernel_writes_plain_files() {
         let there = folder.path().join("attached");

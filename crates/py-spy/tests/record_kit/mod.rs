@@ -8,15 +8,14 @@ pub mod native;
 use crate::support::{
     self, Interpreter, Run, Target, cache, interpreter, need, project, py_spy, tool,
 };
+#[allow(unused_imports)] // each test file uses a part
+pub use crate::support::{GUARD, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// Only guards against hanging: nothing takes this long.
-pub const GUARD: Duration = Duration::from_secs(90);
 
 /// Folded stacks: the frames of each, outermost first, and its count.
 pub type Folded = Vec<(Vec<String>, u64)>;
@@ -123,19 +122,6 @@ pub fn record_told(pid: i32, args: &[&str]) -> (Folded, String) {
 /// A CPython that has what tests with modern Python need, and a GIL.
 pub fn modern() -> &'static Interpreter {
     interpreter(&["3.13.*", "3.14.*", "3.12.*", "3.11.*"])
-}
-
-/// Polls until there is an answer.
-#[track_caller]
-pub fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = answer() {
-            return answer;
-        }
-        assert!(start.elapsed() < GUARD, "waited {GUARD:?} for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A running program whose output is collected; killed when dropped.

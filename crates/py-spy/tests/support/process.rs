@@ -83,6 +83,22 @@ impl Run {
 /// No program that tests run takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Only guards against hanging: nothing takes this long.
+pub const GUARD: Duration = Duration::from_secs(90);
+
+/// Polls until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(start.elapsed() < GUARD, "waited {GUARD:?} for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Our binary with these arguments, ready to be started.
 pub fn py_spy<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_py-spy"));

@@ -1,7 +1,7 @@
 //! Programs to look at.
 
 use super::interpreters::Interpreter;
-use super::process::targets_dir;
+use super::process::{targets_dir, until};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -154,6 +154,24 @@ impl Target {
         wait_asleep(self.pid());
     }
 
+    /// Waits until all threads sleep but the one of this name among those of the READY line's
+    /// "tids".
+    #[track_caller]
+    pub fn wait_asleep_but(&self, name: &str) {
+        let busy = self.ready["tids"][name].as_i64().expect("one of its threads");
+        wait_asleep_but(self.pid(), &[busy as i32]);
+    }
+
+    /// Waits until a thread reads from its stdin: it may have been on its way there.
+    #[track_caller]
+    pub fn wait_reading(&self, tid: i32) {
+        let number = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
+        let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
+        until(&format!("a read by {}", self.label), || {
+            std::fs::read_to_string(&path).unwrap().starts_with(number).then_some(())
+        });
+    }
+
     /// Sends the process looked at a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.pid()).unwrap(), signal)
@@ -216,19 +234,33 @@ pub fn thread_states(pid: i32) -> Vec<(i32, char)> {
 /// Waits until all threads of a process sleep, and have for a moment.
 #[track_caller]
 pub fn wait_asleep(pid: i32) {
+    wait_asleep_but(pid, &[]);
+}
+
+/// The same, but for threads that never sleep.
+#[track_caller]
+pub fn wait_asleep_but(pid: i32, busy: &[i32]) {
+    // Who waits for the GIL wakes up every few milliseconds.
+    let often = if busy.is_empty() { 1 } else { 10 };
     // The time it had on the CPU shows that it did not wake up in between.
     let time = |tid: i32| {
         std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default()
     };
     let look = || -> Vec<_> {
-        thread_states(pid).into_iter().map(|(tid, state)| (tid, state, time(tid))).collect()
+        let mut threads = thread_states(pid);
+        threads.retain(|(tid, _)| !busy.contains(tid));
+        threads.into_iter().map(|(tid, state)| (tid, state, time(tid))).collect()
     };
     let deadline = Instant::now() + PATIENCE;
     let mut before = look();
+    let mut same = 0;
     loop {
         std::thread::sleep(Duration::from_millis(2));
         let now = look();
-        if now == before && now.iter().all(|(_, state, _)| *state == 'S') {
+        assert!(!now.is_empty(), "process {pid} has ended");
+        let asleep = now == before && now.iter().all(|(_, state, _)| *state == 'S');
+        same = if asleep { same + 1 } else { 0 };
+        if same == often {
             return;
         }
         assert!(Instant::now() < deadline, "process {pid} does not go to sleep: {now:?}");

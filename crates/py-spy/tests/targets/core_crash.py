@@ -40,22 +40,15 @@ def native(named):
 WAYS = {"fault": fault, "abort": abort, "native": native}
 
 if __name__ == "__main__":
-    go = threading.Event()
-    there = threading.Event()
-    ids = {}
+    main = truth.native_id()
 
     def wait_and_crash():
-        ids["doomed"] = truth.native_id()
-        there.set()
-        go.wait()
+        truth.say(main=main, doomed=truth.native_id())
+        os.read(0, 4096)
         Doomed().outer(sys.argv[1])
         os._exit(3)
 
     truth.start(lambda: truth.park(), "bystander", warm=0)
     doomed = threading.Thread(target=wait_and_crash, name="doomed")
     doomed.start()
-    there.wait()
-    truth.say(main=truth.native_id(), **ids)
-    os.read(0, 4096)
-    go.set()
     doomed.join()

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from waiting import EXPECTED, KEEP, KEEP_OPEN, PY2, begin, expect, expect_rlock, tell, told, wait_until, want
+from waiting import EXPECTED, Gate, KEEP, KEEP_OPEN, PY2, begin, expect, expect_rlock, tell, told, wait_until, want
 
 
 def released():
@@ -13,7 +13,7 @@ def released():
     lock, other = threading.Lock(), threading.Lock()
     condition = threading.Condition(lock)
     KEEP.extend([lock, other])
-    inside = []
+    inside, gate = [], Gate()
 
     def notified():
         with condition:
@@ -32,7 +32,7 @@ def released():
         with other:
             other.release()
             inside.append(3)
-            wait_until(lambda: 4 in inside)
+            gate.wait()
             other.acquire()
 
     at = "Lock at 0x%x"
@@ -52,7 +52,7 @@ def released():
     begin("lends", lend)
     wait_until(lambda: 3 in inside)
     other.acquire()
-    inside.append(4)
+    gate.open()
     expect("lends", "lock", at % id(other) + "; who holds it is not recorded")
     return None
 
@@ -61,22 +61,24 @@ def patient():
     """Two threads that wait for each other, one of which gives up in the end."""
     one, two = threading.RLock(), threading.RLock()
     KEEP.extend([one, two])
-    inside = []
+    inside, gate = [], Gate()
 
     def first():
         with one:
             inside.append(1)
-            wait_until(lambda: len(inside) == 2)
+            gate.wait()
             two.acquire(timeout=10000)
 
     def second():
         with two:
             inside.append(2)
-            wait_until(lambda: len(inside) == 2)
+            gate.wait()
             want(one)
 
     begin("first", first)
     begin("second", second)
+    wait_until(lambda: len(inside) == 2)
+    gate.open()
     expect_rlock("second", one, "first")
     expect_rlock("first", two, "second")
     EXPECTED["first"]["text"] += " (with a timeout)"

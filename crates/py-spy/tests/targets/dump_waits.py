@@ -13,7 +13,7 @@ import threading
 import time
 
 import truth
-from waiting import EXPECTED, KEEP, PY2, TIDS, begin, expect, expect_rlock, tell, told, wait_until, want
+from waiting import EXPECTED, Gate, KEEP, PY2, TIDS, begin, expect, expect_rlock, tell, told, wait_until, want
 
 try:
     import queue
@@ -27,16 +27,18 @@ def circle(make, names):
     """Each thread has a lock and wants the next one's."""
     locks = [make() for _ in names]
     KEEP.extend(locks)
-    inside = []
+    inside, gate = [], Gate()
 
     def grab(i):
         with locks[i]:
             inside.append(i)
-            wait_until(lambda: len(inside) == len(names))
+            gate.wait()
             want(locks[(i + 1) % len(names)])
 
     for i, name in enumerate(names):
         begin(name, grab, i)
+    wait_until(lambda: len(inside) == len(names))
+    gate.open()
     return locks
 
 
@@ -111,10 +113,10 @@ def itself():
     expect("alone", "lock", text, "alone")
     left = threading.RLock()
     KEEP.append(left)
-    over = []
+    over = Gate()
 
     def late():
-        wait_until(lambda: over)
+        over.wait()
         left.acquire()
 
     # It is there before the other one ends, whose identifier it would be given otherwise.
@@ -122,7 +124,7 @@ def itself():
     ended = begin("ended", left.acquire)
     ident = ended.ident
     ended.join()
-    over.append(1)
+    over.open()
     del TIDS["ended"]
     expect("late", "rlock", "RLock at 0x%x, held by thread 0x%x, which has ended" % (id(left), ident))
     return {"circle": ["alone"], "behind": []}
@@ -294,6 +296,8 @@ def system():
     KEEP.append(child)
     begin("child", os.waitpid, child.pid, 0)
     expect("child", "process", "the end of process %d (sleep)" % child.pid)
+    # It is called so from a moment after Popen has returned on.
+    wait_until(lambda: open("/proc/%d/comm" % child.pid).read() == "sleep\n")
     return None
 
 

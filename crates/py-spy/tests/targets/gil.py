@@ -2,6 +2,7 @@
 import os
 import sys
 import threading
+import time
 import zlib
 
 import truth
@@ -30,6 +31,16 @@ def begin(place, name):
     thread = threading.Thread(target=place, name=name)
     thread.daemon = True
     thread.start()
+    if place is spin:
+        return
+    # start() returns before the thread is where it computes, and known to all by its name.
+    while True:
+        frame = sys._current_frames().get(thread.ident)
+        while frame is not None and frame.f_code is not place.__code__:
+            frame = frame.f_back
+        if frame is not None and thread in threading.enumerate():
+            return
+        time.sleep(0.001)
 
 
 def main():

@@ -1,10 +1,9 @@
 """Tasks of a Celery worker, whose queue is files in the folder $QUEUE.
 
-Each says where it runs: a file of its name there, with the process's id. They end when the file `go` there is gone. Run as a
-program this queues one of each.
+Each says where it runs: a file of its name there, with the process's id. One ends when the file `go` there is gone,
+the other when something is written to `upload`. Run as a program this queues one of each.
 """
 import os
-import time
 
 from celery import Celery
 
@@ -35,9 +34,11 @@ def thumbnail():
 
 @app.task(name="wait_for_upload")
 def wait_for_upload():
+    path = os.path.join(FOLDER, "upload")
+    os.mkfifo(path)
+    upload = os.open(path, os.O_RDWR)  # so that it need not wait for another to open it
     tell("wait_for_upload")
-    while os.path.exists(GO):
-        time.sleep(3)
+    os.read(upload, 1)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,24 @@ def expect_rlock(name, lock, owner):
 
 
 def wait_until(condition):
+    """For the main thread, before it tells: who sleeps for a moment looks like who is where it should be."""
     while not condition():
         time.sleep(0.001)
+
+
+class Gate(object):
+    """Threads wait here, for as long as it takes, until the main thread opens it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def wait(self):
+        self.lock.acquire()
+        self.lock.release()
+
+    def open(self):
+        self.lock.release()
 
 
 def want(lock):

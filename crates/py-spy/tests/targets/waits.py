@@ -11,6 +11,8 @@ import threading
 import time
 import zlib
 
+import truth
+
 try:
     import queue
 except ImportError:
@@ -96,12 +98,14 @@ def wait_join():
 
 def burn_in_c():
     data = os.urandom(1 << 20)
+    busy.append(truth.native_id())
     here()
     while True:
         zlib.compress(data, 9)
 
 
 children = []
+busy = [truth.native_id()]
 sleeper = threading.Thread(target=wait_sleep)
 sleeper.daemon = True
 sleeper.start()
@@ -124,6 +128,5 @@ def burn():
             total += number
 
 
-print("READY {}")
-sys.stdout.flush()
+truth.say(busy=busy)
 burn()

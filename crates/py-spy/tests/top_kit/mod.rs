@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,12 +49,18 @@ impl Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("its other end");
         let name = ptsname(&master, Vec::new()).expect("its name");
-        let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        // Not to be ours: we may lead a session without a terminal.
+        let line = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NOCTTY.bits() as i32)
+            .open(name.to_str().unwrap())
+            .unwrap();
         resize(&master, rows, columns);
         // The program gets a session whose terminal this is.
         let mut session = Command::new("setsid");
         // Where the tests run in the background, Control-C is ignored by all that they start.
-        session.args(["--ctty", "--", "env", "--default-signal=INT,QUIT"]);
+        session.args(["--ctty", "--", "env", "--default-signal=INT,QUIT,HUP,TERM"]);
         session.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {

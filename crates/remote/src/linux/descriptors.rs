@@ -179,7 +179,12 @@ impl<'a> Descriptors<'a> {
         let info = self.info(fd)?;
         let ours = (access_of(&info)?, inode_of(&info));
         let own = self.process.pid;
-        let pipes = self.pipes.get_or_insert_with(|| Pipes::new(own));
+        let pipes = self.pipes.get_or_insert_with(|| {
+            let mut pipes = Pipes::new(own);
+            // However late it is: the first is the process's own.
+            pipes.look();
+            pipes
+        });
         let more = clock::now_ns() + MORE_NS;
         let mut peers = Vec::new();
         let mut seen = 0;

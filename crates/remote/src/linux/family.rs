@@ -54,6 +54,11 @@ pub fn process_of_thread(id: i32) -> Option<i32> {
     group.trim().parse().ok().filter(|group| *group != id)
 }
 
+/// Whether the process `pid` has memory: one that ends gives it up before it has ended.
+pub fn has_memory(pid: i32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+}
+
 /// All processes that we can see.
 pub fn all() -> Vec<Descent> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };

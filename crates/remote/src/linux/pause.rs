@@ -65,6 +65,14 @@ fn is_late(tid: i32) -> bool {
     LATE.with_borrow(|late| late.contains(&tid))
 }
 
+/// Whether `tid` was among those that stop late, of which it is none any longer.
+fn take_late(tid: i32) -> bool {
+    LATE.with_borrow_mut(|late| {
+        let at = late.iter().position(|one| *one == tid);
+        at.map(|at| late.swap_remove(at)).is_some()
+    })
+}
+
 fn ptrace(request: libc::c_uint, tid: i32, data: usize) -> Result<(), i32> {
     // SAFETY: SEIZE, INTERRUPT and DETACH take numbers, no pointers into our memory.
     let failed = unsafe { libc::ptrace(request as _, tid, 0usize, data) } == -1;
@@ -143,8 +151,12 @@ impl Pauser {
     /// microseconds of each other. Returns how many are held.
     pub fn pause_all(&mut self, tids: &[i32], bound_ns: u64) -> usize {
         collect_late();
-        let seized: Vec<i32> =
-            tids.iter().copied().filter(|tid| self.seize(*tid).is_ok()).collect();
+        // One that has not stopped since an earlier call asked for it is waited for again.
+        let seized: Vec<i32> = tids
+            .iter()
+            .copied()
+            .filter(|tid| take_late(*tid) || self.seize(*tid).is_ok())
+            .collect();
         let deadline = clock::now_ns() + bound_ns;
         seized.into_iter().filter(|tid| self.await_stop(*tid, deadline).is_ok()).count()
     }

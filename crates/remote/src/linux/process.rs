@@ -61,7 +61,15 @@ impl Process {
         }
         let mut process =
             Process { pid, memory: ProcessMemory::new(pid, Arch::LE64), proc_dir, started };
-        let mappings = process.mappings()?;
+        let mut mappings = process.mappings()?;
+        for _ in 0..3 {
+            if !mappings.is_empty() {
+                break;
+            }
+            // It may just be giving up its memory for that of another program.
+            std::thread::yield_now();
+            mappings = process.mappings()?;
+        }
         let Some(first) = mappings.iter().find(|mapping| mapping.read) else {
             // An empty map is a kernel thread's, or one of a process on its way out.
             return Err(match std::fs::read_link(process.proc_dir.join("exe")) {

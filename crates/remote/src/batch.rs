@@ -122,6 +122,16 @@ impl Batch {
         None
     }
 
+    /// The bytes of the region read last of those that begin at `address`, if there are `length`.
+    pub fn newest(&self, address: u64, length: usize) -> Option<&[u8]> {
+        let address_of = |i: &u32| self.regions[*i as usize].address;
+        let end = self.index.partition_point(|i| address_of(i) <= address);
+        let same = self.index[..end].iter().rev().take_while(|i| address_of(i) == address);
+        let region = &self.regions[*same.max()? as usize];
+        let bytes = self.buffer.get(region.offset..region.offset + region.got)?;
+        bytes.get(..length)
+    }
+
     /// What was read of the longest region that begins at `address`.
     pub fn region(&self, address: u64) -> &[u8] {
         let own = |region: &&Region| region.address == address;
@@ -229,6 +239,11 @@ mod tests {
         assert_eq!(batch.get(200, 1), Some(&[200][..]));
         assert_eq!(batch.get(100, 1), Some(&[100][..]));
         assert!(!batch.push(u64::MAX, 2) && !batch.push(0, 0));
+        assert_eq!(batch.newest(40, 8), Some(&[40, 41, 42, 43, 44, 45, 46, 47][..]));
+        assert!(batch.push(40, 2));
+        fill(&mut batch);
+        assert_eq!(batch.newest(40, 2), Some(&[40, 41][..]));
+        assert_eq!((batch.newest(40, 8), batch.newest(41, 1)), (None, None));
     }
 
     #[test]

@@ -26,9 +26,10 @@ pub struct Member {
     names: ShortNames,
 }
 
-/// Where its thread state is, and the system's id of it.
+/// Where its thread state is, and the system's id of it; of one whose id is not known, what tells
+/// it from those that come after it.
 fn thread_key(entry: &Entry) -> (u64, i32) {
-    (entry.state.address, entry.tid.unwrap_or(0))
+    entry.tid.map_or((entry.life, 0), |tid| (entry.state.address, tid))
 }
 
 impl Member {

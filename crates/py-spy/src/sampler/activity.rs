@@ -119,6 +119,12 @@ impl ThreadActivity {
         }
     }
 
+    /// Whether the system's thread has ended since it was asked about last.
+    pub fn has_ended_since(&mut self) -> bool {
+        self.ended |= self.os.as_mut().map(os::Thread::is_running) == Some(None);
+        self.ended
+    }
+
     /// Whether the system's thread has ended by now. Leaves no file open, as it may be asked of
     /// all threads at once.
     pub fn has_ended_by_now(&mut self) -> bool {

@@ -69,6 +69,9 @@ impl Capture {
             }
         }
         self.batch.coalesce(GAP);
+        for entry in entries() {
+            Predictor::request_witness(layout, &entry.state, &mut self.batch);
+        }
     }
 
     /// Asks for one more region, after [`Capture::begin`].
@@ -121,8 +124,9 @@ impl Capture {
             entry.predictor.request_first(layout, &entry.state, &mut self.batch);
             entry.predictor.request_chain(layout, frame, &mut self.batch);
             entry.predictor.request(layout, &mut self.batch);
+            self.batch.coalesce(GAP);
+            Predictor::request_witness(layout, &entry.state, &mut self.batch);
         }
-        self.batch.coalesce(GAP);
         target.process.memory.read_batch(&mut self.batch)
     }
 
@@ -171,18 +175,24 @@ impl Capture {
         self.calls.clear();
         self.unknown = 0;
         let Some(entry) = roster.threads.get_mut(thread) else { return Ok(Captured::Gone) };
-        if !Predictor::has_head(layout, &entry.state, &self.batch) {
+        let state = entry.state;
+        // Reads what was asked for, joined where regions are `gap` bytes apart.
+        let read = |batch: &mut Batch, gap: u64| {
+            batch.coalesce(gap);
+            Predictor::request_witness(layout, &state, batch);
+            memory.read_batch(batch)
+        };
+        if !Predictor::has_head(layout, &state, &self.batch) {
             // It was not known yet when the others were copied.
-            entry.predictor.request_first(layout, &entry.state, &mut self.batch);
-            memory.read_batch(&mut self.batch)?;
+            entry.predictor.request_first(layout, &state, &mut self.batch);
+            read(&mut self.batch, GAP)?;
         }
         let Some(head) = Predictor::head(layout, &entry.state, &self.batch) else {
             return Ok(Captured::Gone);
         };
         let mut frame = entry.predictor.current_frame(layout, head, &mut self.batch);
         if frame.is_none() {
-            self.batch.coalesce(GAP);
-            memory.read_batch(&mut self.batch)?;
+            read(&mut self.batch, GAP)?;
             frame = entry.predictor.current_frame(layout, head, &mut self.batch);
         }
         let Some(first) = frame else { return Ok(Captured::Torn { frame: 0 }) };
@@ -194,8 +204,7 @@ impl Capture {
             codes.request(layout, *code, &mut self.batch);
         }
         if self.batch.pending() {
-            self.batch.coalesce(GAP);
-            memory.read_batch(&mut self.batch)?;
+            read(&mut self.batch, GAP)?;
         }
         entry.predictor.begin();
         let mut next = first;
@@ -210,8 +219,10 @@ impl Capture {
                 }
             }
             rounds += 1;
-            self.batch.coalesce(0);
-            memory.read_batch(&mut self.batch)?;
+            read(&mut self.batch, 0)?;
+        }
+        if !Predictor::is_witnessed(layout, &state, &self.batch) {
+            return Ok(Captured::Gone);
         }
         let word = layout.arch.word() as u64;
         let size_of = |chunk: u64| memory.ptr(chunk.wrapping_add(word)).ok();

@@ -79,8 +79,8 @@ impl Sampler {
 
     /// A thread of which no more than `first` could be read: stop it and look, unless what is seen with that frame is known well.
     fn look_or_recall(&mut self, thread: usize, first: First) -> Result<(), ReadError> {
-        if !self.recall.must_look(first.frame)
-            && let Some(stack) = self.recall(first)
+        if !self.recall.must_look(self.roster.threads[thread].life, first.frame)
+            && let Some(stack) = self.recall(thread, first)
         {
             self.counters.repaired += 1;
             self.accept(thread, stack);
@@ -116,11 +116,11 @@ impl Sampler {
         Ok(())
     }
 
-    /// A stack seen of late that has all in common with the first try that is certain.
-    fn recall(&mut self, first: First) -> Option<NodeId> {
+    /// A stack seen of late of this thread that has all in common with the first try that is certain.
+    fn recall(&mut self, thread: usize, first: First) -> Option<NodeId> {
         let part = first.part?;
-        let trie = &self.trie;
-        self.recall.recall(first.frame, |stack| trie.contains(stack, part, MAX_COMPARED))
+        let (trie, life) = (&self.trie, self.roster.threads[thread].life);
+        self.recall.recall(life, first.frame, |stack| trie.contains(stack, part, MAX_COMPARED))
     }
 
     /// The sample of a thread of which `first` was seen when its time came, and that was `found` in a certain state a little later.
@@ -129,11 +129,11 @@ impl Sampler {
             Still::Nothing => (None, false),
             Still::Unclear => (None, true),
             Still::Stack { frame: now, stack } => {
-                self.recall.learn(now, stack);
+                self.recall.learn(self.roster.threads[thread].life, now, stack);
                 (Some(stack), now == first.frame)
             }
         };
-        let recalled = if same && stack.is_some() { None } else { self.recall(first) };
+        let recalled = if same && stack.is_some() { None } else { self.recall(thread, first) };
         match (recalled, stack) {
             (Some(recalled), _) => {
                 self.counters.repaired += 1;

@@ -400,7 +400,7 @@ impl Sampler {
                 Captured::Stack { .. } if self.is_held(thread) => self.settle(thread, true)?,
                 Captured::Stack { frame } => match self.trie.known(self.capture.calls()) {
                     Some(stack) if self.capture.is_whole() => {
-                        self.recall.learn(frame, stack);
+                        self.recall.learn(self.roster.threads[thread].life, frame, stack);
                         self.accept(thread, stack);
                     }
                     _ => {
@@ -444,6 +444,10 @@ impl Sampler {
         let gil = self.holds_gil(thread);
         if self.options.gil_only && !gil {
             return;
+        }
+        if self.is_replaced(thread) {
+            self.counters.dropped += 1;
+            return self.gone(thread);
         }
         let active = self.is_running(thread);
         let weight = if self.options.cpu {

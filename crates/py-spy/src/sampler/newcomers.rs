@@ -33,6 +33,30 @@ impl Sampler {
         self.roster.threads.iter().any(|entry| entry.activity.has_ended())
     }
 
+    /// Whether a thread ended while it was read and another is in its place, where thread states
+    /// do not tell whose they are (before 3.7): what was read may be the other one's.
+    pub(super) fn is_replaced(&mut self, thread: usize) -> bool {
+        let layout = &self.target.runtime.layout;
+        let tells = layout.thread.serial.is_some() || layout.thread.native_thread_id.is_some();
+        if tells || self.roster.threads.len() < 2 {
+            return false;
+        }
+        let entry = &mut self.roster.threads[thread];
+        if !entry.activity.has_ended_since() {
+            return false;
+        }
+        self.states.clear();
+        for interpreter in &self.roster.interpreters {
+            let memory = &self.target.process.memory;
+            let whole =
+                threads::thread_states(memory, layout, interpreter.address, &mut self.states);
+            if !matches!(whole, Ok(true)) {
+                return true;
+            }
+        }
+        self.states.iter().any(|state| state.address == entry.state.address)
+    }
+
     /// Reads the stacks of threads that hold a GIL, or of all threads where there is none,
     /// that are not known.
     pub(super) fn meet_newcomers(&mut self) -> Result<(), ReadError> {

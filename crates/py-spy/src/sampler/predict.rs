@@ -75,6 +75,15 @@ fn thread_span(layout: &Layout) -> (u32, usize) {
     (low, (high - low) as usize + layout.arch.word())
 }
 
+/// The part of a thread state that tells whose it is.
+fn identity_span(layout: &Layout) -> (u32, usize) {
+    let thread = &layout.thread;
+    let fields = [Some(thread.thread_id), thread.native_thread_id, thread.serial];
+    let low = fields.iter().flatten().min().copied().unwrap_or(0);
+    let high = fields.iter().flatten().max().copied().unwrap_or(0);
+    (low, (high - low) as usize + layout.arch.word())
+}
+
 /// What a copy of a thread state says.
 #[derive(Debug, Clone, Copy)]
 pub struct Head {
@@ -97,6 +106,31 @@ impl Predictor {
         if let Some((start, end)) = self.chunk_top(layout) {
             batch.push_first(start, (end - start) as usize);
         }
+    }
+
+    /// Asks `batch` for what tells whose the thread state is once more, to be read after all else:
+    /// if we are kept from the processor in between, another thread may have taken its place, with
+    /// its frames where those of the one before were. To be called right before a read, after
+    /// [`Batch::coalesce`].
+    pub fn request_witness(layout: &Layout, state: &ThreadState, batch: &mut Batch) {
+        let (low, length) = identity_span(layout);
+        batch.push(state.address.wrapping_add(u64::from(low)), length);
+    }
+
+    /// Whether the thread state was the same one's after the last read as at first.
+    pub fn is_witnessed(layout: &Layout, state: &ThreadState, batch: &Batch) -> bool {
+        let (low, length) = thread_span(layout);
+        let (from, inner) = identity_span(layout);
+        let address = |offset: u32| state.address.wrapping_add(u64::from(offset));
+        let first = batch.get(address(low), length);
+        let last = batch.newest(address(from), inner);
+        let (Some(first), Some(last)) = (first, last) else { return false };
+        let thread = &layout.thread;
+        let fields = [Some(thread.thread_id), thread.native_thread_id, thread.serial];
+        fields.iter().flatten().all(|field| {
+            let ptr = |bytes, start| layout.arch.ptr(bytes, (field - start) as usize);
+            ptr(first, low) == ptr(last, from)
+        })
     }
 
     /// Where frames are objects: asks `batch` for the frames that `innermost` had behind

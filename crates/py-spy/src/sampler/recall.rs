@@ -22,7 +22,9 @@ const LOOK_EVERY: u32 = 8;
 /// The stacks seen of late, by the address of their innermost frame.
 #[derive(Debug, Default)]
 pub struct Recall {
-    by_frame: FxHashMap<u64, Seen>,
+    /// By the thread's life as well: what comes after it may have its frames in the same places,
+    /// and the same outermost functions.
+    by_frame: FxHashMap<(u64, u64), Seen>,
     now: u64,
 }
 
@@ -39,21 +41,27 @@ impl Recall {
         self.now += 1;
     }
 
-    /// A stack that was accepted.
-    pub fn learn(&mut self, frame: u64, stack: NodeId) {
-        if self.by_frame.len() >= MAX_ADDRESSES && !self.by_frame.contains_key(&frame) {
+    /// A stack of the thread of this `life` that was accepted.
+    pub fn learn(&mut self, life: u64, frame: u64, stack: NodeId) {
+        let place = (life, frame);
+        if self.by_frame.len() >= MAX_ADDRESSES && !self.by_frame.contains_key(&place) {
             self.by_frame.clear();
         }
-        let seen = self.by_frame.entry(frame).or_default();
+        let seen = self.by_frame.entry(place).or_default();
         seen.stacks[seen.next] = Some((stack, self.now));
         seen.next = (seen.next + 1) % REMEMBERED;
     }
 
-    /// One of the stacks seen of late with the innermost frame at `frame`, in turn, of
-    /// those that `fit`.
-    pub fn recall(&mut self, frame: u64, fit: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+    /// One of the stacks seen of late of this thread with the innermost frame at `frame`, in
+    /// turn, of those that `fit`.
+    pub fn recall(
+        &mut self,
+        life: u64,
+        frame: u64,
+        fit: impl Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
         let now = self.now;
-        let seen = self.by_frame.get_mut(&frame)?;
+        let seen = self.by_frame.get_mut(&(life, frame))?;
         seen.asked = seen.asked.wrapping_add(1);
         let from = seen.asked as usize;
         (0..REMEMBERED).find_map(|i| {
@@ -63,8 +71,8 @@ impl Recall {
     }
 
     /// Whether the thread should be stopped rather than only remembered.
-    pub fn must_look(&self, frame: u64) -> bool {
-        self.by_frame.get(&frame).is_none_or(|seen| seen.asked.is_multiple_of(LOOK_EVERY))
+    pub fn must_look(&self, life: u64, frame: u64) -> bool {
+        self.by_frame.get(&(life, frame)).is_none_or(|seen| seen.asked.is_multiple_of(LOOK_EVERY))
     }
 }
 
@@ -75,14 +83,17 @@ mod tests {
     #[test]
     fn remembers_what_is_fresh_in_turn() {
         let mut recall = Recall::default();
-        assert_eq!(recall.recall(1, |_| true), None);
-        assert!(recall.must_look(1));
-        recall.learn(1, NodeId::ROOT);
-        assert_eq!(recall.recall(1, |_| true), Some(NodeId::ROOT));
-        assert!(!recall.must_look(1));
-        assert_eq!(recall.recall(1, |_| false), None);
-        assert_eq!(recall.recall(2, |_| true), None);
+        assert_eq!(recall.recall(5, 1, |_| true), None);
+        assert!(recall.must_look(5, 1));
+        recall.learn(5, 1, NodeId::ROOT);
+        assert_eq!(recall.recall(5, 1, |_| true), Some(NodeId::ROOT));
+        assert!(!recall.must_look(5, 1));
+        assert_eq!(recall.recall(5, 1, |_| false), None);
+        assert_eq!(recall.recall(5, 2, |_| true), None);
+        // The next thread in its place has nothing to do with it.
+        assert_eq!(recall.recall(6, 1, |_| true), None);
+        assert!(recall.must_look(6, 1));
         (0..FRESH).for_each(|_| recall.tick());
-        assert_eq!(recall.recall(1, |_| true), None);
+        assert_eq!(recall.recall(5, 1, |_| true), None);
     }
 }

@@ -11,6 +11,7 @@ use remote::os;
 use remote::pthread::PthreadIds;
 use remote::{Batch, Memory, ReadError};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A list of threads that changes while it is read is read this often, and then again with the
 /// next sample.
@@ -18,11 +19,16 @@ const MAX_READS: usize = 3;
 /// More threads than this whose ids are not known are not waited for at a time.
 const MAX_UNSET: usize = 64;
 
+/// The lives so far.
+static LIVES: AtomicU64 = AtomicU64::new(0);
+
 /// One Python thread.
 #[derive(Debug)]
 pub struct Entry {
     /// Its thread state.
     pub state: ThreadState,
+    /// A number that no other thread has, also none that was or will be in the same place.
+    pub life: u64,
     /// The system's id of it, in our pid namespace; `None` if that cannot be found out.
     pub tid: Option<i32>,
     /// Its name in `threading`.
@@ -39,6 +45,7 @@ impl Entry {
     pub(super) fn new(state: ThreadState) -> Entry {
         Entry {
             state,
+            life: LIVES.fetch_add(1, Ordering::Relaxed),
             tid: None,
             name: None,
             activity: ThreadActivity::default(),
@@ -216,6 +223,7 @@ impl Roster {
             if tid != entry.tid {
                 // Another thread than it was.
                 (entry.tid, entry.name, entry.last) = (tid, None, None);
+                entry.life = LIVES.fetch_add(1, Ordering::Relaxed);
                 entry.predictor = Predictor::default();
                 entry.activity = match tid {
                     Some(tid) => ThreadActivity::new(process.proc_dir(), tid),
@@ -240,7 +248,8 @@ impl Roster {
         for interpreter in &self.interpreters {
             let names = threads::names(objects, interpreter.address);
             for entry in &mut self.threads {
-                if entry.state.interpreter != interpreter.address {
+                // One that is not settled may still have the ids of the thread that started it.
+                if entry.state.interpreter != interpreter.address || !entry.settled {
                     continue;
                 }
                 let name = names.get(&entry.state.pthread_id);

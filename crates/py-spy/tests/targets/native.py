@@ -97,6 +97,14 @@ def by_rust():
     by_function("kit_rust")
 
 
+def by_pyo3():
+    """A function of Rust calls Python, which calls a method of Rust's."""
+    sys.path.insert(0, PATH)
+    import pyo3_kit
+
+    pyo3_kit.call(lambda: pyo3_kit.Caller(inner).run())
+
+
 def by_function(name):
     function = getattr(ctypes.PyDLL(PATH), name)
     function.argtypes = [ctypes.py_object]

@@ -87,21 +87,6 @@ fn files_replaced_and_deleted() {
     });
 }
 
-/// To make namespaces takes root, or a user namespace of one's own.
-fn unshare(options: &[&str]) -> Command {
-    let mut command = Command::new(tool("unshare"));
-    if !rustix::process::geteuid().is_root() {
-        command.arg("-r");
-    }
-    command.args(options);
-    command
-}
-
-/// A shell's word.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_str().unwrap())
-}
-
 /// The program's file is on a file system that only it sees, and at the same path we see
 /// another file.
 #[test]

@@ -141,7 +141,8 @@ pub(crate) fn find_split<'data, R: ReadRef<'data>>(
     };
     for root in roots {
         if let Some(id) = &id {
-            let found = Opened::new(&build_id_path(root, id)?);
+            // No file is named after an id that is too short; there may be a link all the same.
+            let found = build_id_path(root, id).and_then(|path| Opened::new(&path));
             if let Some(opened) = found.filter(|opened| same(opened) == Some(true)) {
                 return Some(opened);
             }

@@ -142,3 +142,19 @@ fn read_all(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Str
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
+
+/// To make namespaces takes root, or a user namespace of one's own.
+#[track_caller]
+pub fn unshare(options: &[&str]) -> Command {
+    let mut command = Command::new(tool("unshare"));
+    if !rustix::process::geteuid().is_root() {
+        command.arg("-r");
+    }
+    command.args(options);
+    command
+}
+
+/// A shell's word.
+pub fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_str().unwrap())
+}

@@ -46,7 +46,7 @@ fn c_functions_stand_between_their_callers_and_what_they_call() {
     let library = library.to_str().unwrap();
     let nested =
         ["outer", "by_nested", C[0], C[3], "<lambda>", "<lambda>", C[0], C[3], "inner", "wait"];
-    let ways: [(&str, &[&str]); 7] = [
+    let ways: [(&str, &[&str]); 8] = [
         ("call", &["outer", "by_call", C[0], C[1], C[2], C[3], "inner", "wait"]),
         ("callback", &["outer", "by_callback", "kit_apply", "kit_apply_inner", "inner", "wait"]),
         ("bare", &["outer", "by_bare", "kit_bare", "inner", "wait"]),
@@ -54,8 +54,24 @@ fn c_functions_stand_between_their_callers_and_what_they_call() {
         ("thread", &["by_call", C[0], C[3], "inner", "wait"]),
         ("generator", &["outer", "by_generator", "numbers", "inner", "wait"]),
         ("sorted", &["outer", "by_sorted", "inner", "wait"]),
+        ("reduce", &["outer", "by_reduce", "inner", "wait"]),
     ];
     for_each(one_per_version(), |interpreter| check(interpreter, library, &[], &ways));
+}
+
+/// A function of one of the interpreter's own modules, where that has its symbols: the
+/// compiler may have put a part of it into a function of another name.
+#[test]
+fn a_function_of_the_interpreters_modules_stands_between_them() {
+    for_each(with_symbols(), |interpreter| {
+        let target = Target::start(interpreter, "native.py", &["reduce", ""]);
+        let dump = native_dump(&target, &[]);
+        let names = names(in_inner(&dump));
+        let (at, reduce) = (|name: &str| names.iter().position(|one| *one == name), "by_reduce");
+        let between = &names[at(reduce).expect(reduce) + 1..at("inner").expect("inner")];
+        let only = between.iter().all(|name| name.contains("functools_reduce"));
+        assert!(!between.is_empty() && only, "{names:?}");
+    });
 }
 
 #[test]

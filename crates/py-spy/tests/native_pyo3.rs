@@ -9,7 +9,7 @@ use support::*;
 
 /// The module that `scripts/setup-tests` builds once; and the text that it was made from.
 fn module() -> (PathBuf, String) {
-    let folder = need("pyo3/pyo3_kit.abi3.so").parent().unwrap().to_owned();
+    let folder = need("pyo3/pyo3_kit.abi3.so").canonicalize().unwrap().parent().unwrap().to_owned();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let source = read(&targets_dir().join("pyo3_kit/src/lib.rs"));
     let same = read(&folder.join("src/lib.rs")) == source;

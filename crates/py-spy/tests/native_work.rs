@@ -57,3 +57,25 @@ fn garbage_collection_and_memory_management_are_named() {
         found.assert_below(&["<module>", "repeat", "by_gc"], GC);
     });
 }
+
+/// The clock is read by code that the system puts into each process, with no file behind it. Its
+/// name for that depends on the processor.
+#[test]
+fn the_systems_own_code_in_the_process_has_a_name() {
+    for_each([one_per_version()[0], newest()], |interpreter| {
+        let target = Target::start(interpreter, "native_work.py", &["clock"]);
+        let is_vdso = |frame: &String| parts(frame).1 == "[vdso]";
+        let found = until("a sample in the system's own code", || {
+            let args = ["--native-all", "-d", "0.5", "-r", "200"];
+            let found = record_raw(target.pid(), &args);
+            found.iter().any(|(frames, _)| frames.iter().any(is_vdso)).then_some(found)
+        });
+        for (frames, _) in found.iter().filter(|(frames, _)| frames.iter().any(is_vdso)) {
+            let names: Vec<&str> = frames.iter().map(|frame| parts(frame).0).collect();
+            assert_in_order(&names, &["__libc_start_main", "<module>", "repeat", "by_clock"]);
+            for frame in frames.iter().filter(|frame| is_vdso(frame)) {
+                assert!(parts(frame).0.contains("gettime"), "{frames:?}");
+            }
+        }
+    });
+}

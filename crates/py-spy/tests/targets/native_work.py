@@ -1,5 +1,5 @@
-"""The interpreter's own work. argv: gil (two threads compute), or any of gc and memory, with commas (one after the
-other, again and again)."""
+"""The interpreter's own work. argv: gil (two threads compute), or any of gc, memory and clock, with commas (one after
+the other, again and again)."""
 import gc
 import sys
 import threading
@@ -20,6 +20,12 @@ def by_gc():
 
 def by_memory():
     [b"x" * size for size in range(300, 500) for _ in range(100)]
+
+
+def by_clock():
+    """Most of it is in the system's code that every process has in its memory."""
+    for _ in range(10000):
+        time.time()
 
 
 def ready():

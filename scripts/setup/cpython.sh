@@ -78,6 +78,7 @@ make_sid() {
     fetch_sid_packages "$work/apt"
     libraries=usr/lib/$(gcc -print-multiarch)
     unpack_packages "$work/apt/cache/archives" "$work/root"
+    unpack_headers "$work/apt/headers" "$work/root"
     rm -rf "$work"/root/usr/share/{doc,man,locale,lintian} "$work/root/$libraries/gconv"
     loader=$(cd "$work/root/$libraries" && echo ld-linux*.so.?)
     for version in $SID_VERSIONS; do
@@ -98,13 +99,24 @@ SID_UNNEEDED='^(tzdata|debconf|netbase|readline-common|media-types|gcc-[0-9]+-ba
 
 fetch_sid_packages() { # fetch_sid_packages APT-FOLDER
     private_apt_lists "$1" deb
-    local wanted=() version
+    local wanted=() headers=() version
     for version in $SID_VERSIONS; do
         # A version that the suite has dropped (or does not have yet) is left out.
-        if private_apt "$1" install -s "python$version" >/dev/null 2>&1; then wanted+=("python$version"); fi
+        if private_apt "$1" install -s "python$version" >/dev/null 2>&1; then
+            wanted+=("python$version")
+            headers+=("libpython$version-dev")
+        fi
     done
     [ "${#wanted[@]}" -gt 0 ] || fail "Debian sid has none of Python $SID_VERSIONS"
     private_apt "$1" install -y --download-only "${wanted[@]}" >&2
+    # Only their headers are wanted, not what else is needed to build with them: the machine has its own.
+    mkdir "$1/headers"
+    (cd "$1/headers" && private_apt "$1" download "${headers[@]}" >&2)
+}
+
+unpack_headers() { # unpack_headers DEBS ROOT
+    local deb
+    for deb in "$1"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -C "$2" -x ./usr/include; done
 }
 
 unpack_packages() { # unpack_packages DEBS ROOT

@@ -32,6 +32,7 @@ make_cython() {
         rm -rf "$work/cython-$version"
     done
     rm -rf "$work/venv"
+    # In Debian's packages a part of the headers is in a folder beside the others, named from the folder above them.
     cython_pythons | while IFS=$'\t' read -r label version include; do
         cython=$CYTHON_NEW
         case $version in 2.* | 3.[4-8].*) cython=$CYTHON_OLD ;; esac
@@ -41,6 +42,6 @@ make_cython() {
         # The debug information names the place where the source will be.
         echo "$work/$label/kitcy.so" "$work/$source" "$include"
     done | xargs -r -n 3 -P "$(build_jobs)" bash -c \
-        'gcc -shared -fPIC -O1 -g1 -w "-fdebug-prefix-map=$0=$1" "-I$4" -o "$2" "$3"' "$work" "$CACHE/cython"
+        'gcc -shared -fPIC -O1 -g1 -w "-fdebug-prefix-map=$0=$1" "-I$4" "-I${4%/*}" -o "$2" "$3"' "$work" "$CACHE/cython"
     swap_in "$work" "$CACHE/cython"
 }

@@ -14,12 +14,8 @@ use support::*;
 fn with_module() -> Vec<&'static Interpreter> {
     let all = interpreters().iter();
     let found: Vec<_> = all.filter(|one| folder(one).join("kitcy.so").exists()).collect();
-    let minors = |least: u8| found.iter().filter(|one| one.version.1 >= least).count();
-    assert!(minors(13) > 0, "no kitcy for a new interpreter: run scripts/setup-tests");
-    // What was built from source has headers.
-    for one in interpreters().iter().filter(|one| one.label.ends_with("-shared")) {
-        let minor = |other: &Interpreter| (other.version.0, other.version.1);
-        let made = found.iter().any(|other| minor(other) == minor(one));
+    for one in with_headers() {
+        let made = found.iter().any(|other| same_version(other, one));
         assert!(made, "no kitcy for {}: run scripts/setup-tests", one.label);
     }
     found

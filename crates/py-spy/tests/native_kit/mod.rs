@@ -72,22 +72,44 @@ fn compile(compiler: &str, source: &Path, path: &Path, flags: &[&str]) {
     run(&mut cc).ok();
 }
 
-/// The folder of the extension module for `interpreter`; `None` where it has no headers.
+/// Of each version the first interpreter whose headers are there. Each version must have one:
+/// only of an interpreter that came with the machine they are a package of their own.
 #[track_caller]
-pub fn module(interpreter: &Interpreter) -> Option<PathBuf> {
+pub fn with_headers() -> Vec<&'static Interpreter> {
+    let mut found: Vec<&Interpreter> = Vec::new();
+    let there = |found: &[&Interpreter], one| found.iter().any(|other| same_version(other, one));
+    for one in interpreters() {
+        if !there(&found, one) && headers(one).is_some() {
+            found.push(one);
+        }
+    }
+    for one in interpreters().iter().filter(|one| !one.path.starts_with("/usr")) {
+        assert!(there(&found, one), "no headers for {}: run scripts/setup-tests", one.label);
+    }
+    found
+}
+
+/// The folder of an interpreter's headers.
+#[track_caller]
+fn headers(interpreter: &Interpreter) -> Option<PathBuf> {
     let code = "import sysconfig; print(sysconfig.get_paths()['include'])";
     let include = run(Command::new(&interpreter.path).args(["-c", code])).ok().stdout;
-    let include = include.trim();
-    if !Path::new(include).join("Python.h").exists() {
-        return None;
-    }
+    Some(PathBuf::from(include.trim())).filter(|path| path.join("Python.h").exists())
+}
+
+/// The folder of the extension module for an interpreter that has its headers.
+#[track_caller]
+pub fn module(interpreter: &Interpreter) -> PathBuf {
+    let include = headers(interpreter).expect("headers");
     let folder = format!("module-{}", interpreter.label);
     let source = source("kit.c");
     let path = made(&format!("{folder}/kit.so"), &source, |path| {
-        let include = format!("-I{include}");
-        compile("cc", &source, path, &["-g", "-DKIT_MODULE", &include]);
+        // In Debian's packages a part of them is in a folder beside the others, named from the
+        // folder above them.
+        let include = [&include, include.parent().unwrap()].map(|i| format!("-I{}", i.display()));
+        compile("cc", &source, path, &["-g", "-DKIT_MODULE", &include[0], &include[1]]);
     });
-    path.parent().map(Path::to_owned)
+    path.parent().unwrap().to_owned()
 }
 
 /// One of each version whose symbols are there.
@@ -103,12 +125,17 @@ pub fn without_symbols() -> Vec<&'static Interpreter> {
 fn first_of_versions(wanted: impl Fn(&&Interpreter) -> bool) -> Vec<&'static Interpreter> {
     let mut found: Vec<&Interpreter> = Vec::new();
     for one in interpreters().iter().filter(wanted) {
-        let key = |of: &Interpreter| (of.version.0, of.version.1, of.free_threaded());
-        if found.last().is_none_or(|last| key(last) != key(one)) {
+        if found.last().is_none_or(|last| !same_version(last, one)) {
             found.push(one);
         }
     }
     found
+}
+
+/// Free-threaded ones are versions of their own.
+pub fn same_version(one: &Interpreter, other: &Interpreter) -> bool {
+    let key = |of: &Interpreter| (of.version.0, of.version.1, of.free_threaded());
+    key(one) == key(other)
 }
 
 /// The names of a thread's frames, outermost first.

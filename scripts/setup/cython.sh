@@ -33,6 +33,7 @@ make_cython() {
     done
     rm -rf "$work/venv"
     # In Debian's packages a part of the headers is in a folder beside the others, named from the folder above them.
+    # shellcheck disable=SC2016 # the inner shell expands it
     cython_pythons | while IFS=$'\t' read -r label version include; do
         cython=$CYTHON_NEW
         case $version in 2.* | 3.[4-8].*) cython=$CYTHON_OLD ;; esac

@@ -61,6 +61,20 @@ fn json_re_and_zlib_stand_between_their_callers_and_what_they_call() {
     });
 }
 
+/// The compiler may have put a part of it into a function of another name.
+#[test]
+fn functools_reduce_stands_between_its_caller_and_what_it_calls() {
+    for_each(with_symbols(), |interpreter| {
+        let target = Target::start(interpreter, "native.py", &["reduce", ""]);
+        let dump = check(&target, &["outer", "by_reduce", "inner", "wait"]);
+        let names = names(&dump[0]);
+        let at = |name: &str| names.iter().position(|one| *one == name).expect("a frame");
+        let between = &names[at("by_reduce") + 1..at("inner")];
+        let only = between.iter().all(|name| name.contains("functools_reduce"));
+        assert!(!between.is_empty() && only, "{names:?}");
+    });
+}
+
 /// NumPy's Python, on the interpreter that has NumPy.
 fn numpy(script: &str, args: &[&str]) -> Target {
     let mut command = Command::new(need("targets/bin/python"));

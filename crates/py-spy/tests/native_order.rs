@@ -59,21 +59,6 @@ fn c_functions_stand_between_their_callers_and_what_they_call() {
     for_each(one_per_version(), |interpreter| check(interpreter, library, &[], &ways));
 }
 
-/// A function of one of the interpreter's own modules, where that has its symbols: the
-/// compiler may have put a part of it into a function of another name.
-#[test]
-fn a_function_of_the_interpreters_modules_stands_between_them() {
-    for_each(with_symbols(), |interpreter| {
-        let target = Target::start(interpreter, "native.py", &["reduce", ""]);
-        let dump = native_dump(&target, &[]);
-        let names = names(in_inner(&dump));
-        let (at, reduce) = (|name: &str| names.iter().position(|one| *one == name), "by_reduce");
-        let between = &names[at(reduce).expect(reduce) + 1..at("inner").expect("inner")];
-        let only = between.iter().all(|name| name.contains("functools_reduce"));
-        assert!(!between.is_empty() && only, "{names:?}");
-    });
-}
-
 #[test]
 fn every_python_frame_stays_whatever_is_between() {
     let library = library(&["-g"]);

@@ -4,46 +4,159 @@ mod locals_kit;
 mod support;
 
 use locals_kit::{dump, local, locals};
-use support::{Target, need};
+use std::path::PathBuf;
+use std::process::Command;
+use support::*;
+
+/// The lines of `scripts/setup/numpy.txt`: Python's version and the packages.
+fn listed() -> Vec<(String, String)> {
+    let list = std::fs::read_to_string(project().join("scripts/setup/numpy.txt")).unwrap();
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap().to_owned(), words.collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+/// Where `scripts/setup-tests` has put an interpreter's packages.
+fn folder(interpreter: &Interpreter) -> PathBuf {
+    let threads = if interpreter.free_threaded() { "t" } else { "" };
+    let (major, minor, _) = interpreter.version;
+    cache().join("numpy").join(format!("{major}.{minor}{threads}"))
+}
+
+/// The interpreters of this machine that have a release with this package.
+#[track_caller]
+fn with_package(package: &str) -> Vec<&'static Interpreter> {
+    let mut found = Vec::new();
+    for (version, packages) in listed() {
+        let folder_of = cache().join("numpy").join(&version);
+        let Some(one) = interpreters().iter().find(|one| folder(one) == folder_of) else {
+            eprintln!("no CPython {version} on this machine: {packages} is not looked into");
+            continue;
+        };
+        if packages.contains(&format!("{package}==")) {
+            assert!(folder_of.join(package).exists(), "no {packages}: run scripts/setup-tests");
+            found.push(one);
+        }
+    }
+    found
+}
+
+fn start(interpreter: &Interpreter, script: &str) -> Target {
+    let mut command = Command::new(&interpreter.path);
+    command.arg(targets_dir().join(script)).env("PYTHONPATH", folder(interpreter));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Target::start_command(&format!("{} {script}", interpreter.label), command)
+}
+
+fn start_newest(script: &str) -> Target {
+    let mut command = Command::new(need("targets/bin/python"));
+    command.arg(targets_dir().join(script));
+    Target::start_command(script, command)
+}
+
+/// As they show: `U'` and `B'` begin strings and bytes, which Python 2 writes otherwise.
+const ARRAYS: &[(&str, &str)] = &[
+    ("matrix", "array([[0, 1, 2], [3, 4, 5]], shape=(2, 3), dtype=int64)"),
+    ("turned", "array([[0, 3], [1, 4], [2, 5]], shape=(3, 2), dtype=int64)"),
+    ("floats", "array([1.5, -0.25], shape=(2,), dtype=float64)"),
+    ("small", "array([0.1, 10000000000.0], shape=(2,), dtype=float32)"),
+    ("half", "array([0.1, 65500.0], shape=(2,), dtype=float16)"),
+    ("nothing", "array([], shape=(0,), dtype=uint8)"),
+    ("single", "array(5, shape=(), dtype=int32)"),
+    ("steps", "array([9, 6, 3, 0], shape=(4,), dtype=int16)"),
+    ("swapped", "array([1, -2], shape=(2,), dtype=int32)"),
+    ("truth", "array([True, False], shape=(2,), dtype=bool)"),
+    ("words", "array([U'a', U'béd'], shape=(2,), dtype=U3)"),
+    ("raw", "array([B'x'], shape=(1,), dtype=S5)"),
+    ("objects", "array([None, {'a': 1}], shape=(2,), dtype=object)"),
+    ("complexes", "array([(1+2j), 0.5j], shape=(2,), dtype=complex128)"),
+    ("days", "array(['2024-02-29', NaT], shape=(2,), dtype=datetime64[D])"),
+    ("spans", "array([90], shape=(1,), dtype=timedelta64[s])"),
+    ("extended", "array([1.5, -0.25, 0.0, inf], shape=(4,), dtype=float128)"),
+    ("pairs", "array([(1, 2.5), (3, 4.5)], shape=(2,), dtype=[('a', '<i4'), ('b', '>f8')])"),
+    ("back", "array([(3, 4.5), (1, 2.5)], shape=(2,), dtype=[('a', '<i4'), ('b', '>f8')])"),
+    ("column", "array([2.5, 4.5], shape=(2,), dtype=float64)"),
+    (
+        "nested",
+        "array([([None], [[1.0, 2.0], [3.0, 4.0]], (True, B'ab', '2024-02-29'), U'hi', \
+         b'\\x01\\xFF', [(1, 2.5), (3, 4.5)])], shape=(1,), dtype=[('o', 'O'), \
+         ('g', '<f8', (2, 2)), ('n', [('x', '?'), ('y', 'S3'), ('z', '<M8[D]')]), \
+         ('u', '<U2'), ('v', 'V2'), ('p', [('a', '<i4'), ('b', '>f8')], (2,))])",
+    ),
+    ("apart", "array([(5, 2.5), (-6, 3.5)], shape=(2,), dtype=[('a', 'i1'), ('b', '<f8')])"),
+    ("aligned", "array([(5, 6, 7)], shape=(1,), dtype=[('a', 'i1'), ('b', '<i8'), ('c', 'u1')])"),
+    ("titled", "array([(7,)], shape=(1,), dtype=[('a', '<i2')])"),
+    ("plane", "array([[(0,), (0,)], [(0,), (0,)]], shape=(2, 2), dtype=[('a', 'u1')])"),
+    ("rows", "rec.array([(1, 2.5), (3, 4.5)], shape=(2,), dtype=[('a', '<i4'), ('b', '>f8')])"),
+    ("blanks", "array([b'\\x01\\x61\\xFF', b'\\x00\\x00\\x00'], shape=(2,), dtype=V3)"),
+];
+
+/// What is not as it should be.
+fn compare(target: &Target, python: u8) {
+    let seen = dump(target.pid(), 3);
+    let variables = locals(&seen, "stand");
+    let mut wrong = Vec::new();
+    let mut check = |name: &str, expected: &str| {
+        let text = &local(variables, name).repr;
+        if text != expected {
+            wrong.push(format!("{name}: {text}\n   not {expected}"));
+        }
+    };
+    let (string, bytes) = if python == 2 { ("u'", "'") } else { ("'", "b'") };
+    for (name, expected) in ARRAYS {
+        let expected = expected.replace("U'", string).replace("B'", bytes);
+        check(name, &if python == 2 { expected.replace('é', "\\xe9") } else { expected });
+    }
+    for (name, expected) in target.ready["expected"].as_object().unwrap() {
+        check(name, expected.as_str().unwrap());
+    }
+    for (name, begin, end) in [
+        ("big", "array([[0.0, 0.0,", " (len 1000), shape=(1000, 1000), dtype=float64)"),
+        (
+            "images",
+            "array([(B'', [[0, 0,",
+            "shape=(2,), dtype=[('name', 'S2'), ('pixels', 'u1', (600, 600))])",
+        ),
+        ("many", "array([(0, 0,", "..."),
+    ] {
+        let text = &local(variables, name).repr;
+        if !text.starts_with(&begin.replace("B'", bytes)) || !text.contains(end) {
+            wrong.push(format!("{name}: {text}"));
+        }
+    }
+    let release = target.ready["numpy"].as_str().unwrap();
+    assert!(wrong.is_empty(), "NumPy {release}:\n{}", wrong.join("\n"));
+}
 
 #[test]
 fn arrays_and_scalars() {
-    let mut command = std::process::Command::new(need("targets/bin/python"));
-    command.arg(support::targets_dir().join("numpy_values.py"));
-    let target = Target::start_command("numpy", command);
-    let seen = dump(target.pid(), 3);
-    let text = |name: &str| local(locals(&seen, "stand"), name).repr.as_str();
-    for (name, expected) in [
-        ("matrix", "array([[0, 1, 2], [3, 4, 5]], shape=(2, 3), dtype=int64)"),
-        ("turned", "array([[0, 3], [1, 4], [2, 5]], shape=(3, 2), dtype=int64)"),
-        ("floats", "array([1.5, -0.25], shape=(2,), dtype=float64)"),
-        ("small", "array([0.1, 10000000000.0], shape=(2,), dtype=float32)"),
-        ("half", "array([0.1, 65500.0], shape=(2,), dtype=float16)"),
-        ("nothing", "array([], shape=(0,), dtype=uint8)"),
-        ("single", "array(5, shape=(), dtype=int32)"),
-        ("steps", "array([9, 6, 3, 0], shape=(4,), dtype=int16)"),
-        ("swapped", "array([1, -2], shape=(2,), dtype=int32)"),
-        ("truth", "array([True, False], shape=(2,), dtype=bool)"),
-        ("words", "array(['a', 'béd'], shape=(2,), dtype=U3)"),
-        ("raw", "array([b'x'], shape=(1,), dtype=S5)"),
-        ("objects", "array([None, {'a': 1}], shape=(2,), dtype=object)"),
-        ("complexes", "array([(1+2j), 0.5j], shape=(2,), dtype=complex128)"),
-        ("days", "array(['2024-02-29', NaT], shape=(2,), dtype=datetime64[D])"),
-        ("spans", "array([90], shape=(1,), dtype=timedelta64[s])"),
-    ] {
-        assert_eq!(text(name), expected);
-    }
-    assert_eq!(text("scalars"), target.ready["scalars"].as_str().unwrap());
-    let big = text("big");
-    assert!(big.starts_with("array([[0.0, 0.0,"), "{big}");
-    assert!(big.ends_with(" (len 1000), shape=(1000, 1000), dtype=float64)"), "{big}");
+    compare(&start_newest("numpy_values.py"), 3);
+}
+
+#[test]
+fn arrays_and_scalars_of_other_releases() {
+    for_each(with_package("numpy"), |interpreter| {
+        compare(&start(interpreter, "numpy_values.py"), interpreter.version.0);
+    });
 }
 
 #[test]
 fn pandas_frames_show_their_shape() {
-    let mut command = std::process::Command::new(need("targets/bin/python"));
-    command.arg(support::targets_dir().join("pandas_values.py"));
-    let target = Target::start_command("pandas", command);
+    compare_frames(&start_newest("pandas_values.py"));
+}
+
+#[test]
+fn frames_of_other_releases_show_their_shape() {
+    for_each(with_package("pandas"), |interpreter| {
+        compare_frames(&start(interpreter, "pandas_values.py"));
+    });
+}
+
+fn compare_frames(target: &Target) {
     let seen = dump(target.pid(), 1);
     let variables = locals(&seen, "stand");
     let shapes = target.ready["shapes"].as_object().unwrap();

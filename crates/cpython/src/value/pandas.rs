@@ -53,8 +53,10 @@ impl Reader<'_, '_> {
         Ok(self.group(object, type_, Shape::Fields, ends, items, length))
     }
 
+    /// In its dictionary or in a slot.
     fn attribute_of(&self, object: u64, name: &str) -> Option<u64> {
-        self.objects.attribute(object, name).ok().flatten()
+        let type_ = self.objects.type_of(object).and_then(|type_| self.type_at(type_)).ok()?;
+        self.attribute(object, &type_, name)
     }
 
     /// The list of indexes in the block manager (`_mgr`; `_data` before pandas 1.1): an
@@ -79,12 +81,16 @@ impl Reader<'_, '_> {
     }
 
     /// The array inside of an array of dates, strings or categories: an attribute, or a
-    /// field of a Cython class (pandas/_libs/arrays.pyx).
+    /// field of a Cython class (pandas/_libs/arrays.pyx). None inside of NumPy's own: what a
+    /// part of one refers to is all of it.
     fn inner_array(&self, data: u64) -> Option<u64> {
         let is_array = |at: &u64| {
             let type_ = self.objects.type_of(*at).and_then(|type_| self.type_at(type_));
             type_.is_ok_and(|type_| type_.kind == Kind::NumpyArray)
         };
+        if is_array(&data) {
+            return None;
+        }
         ["_ndarray", "_codes", "_data"]
             .iter()
             .find_map(|name| self.attribute_of(data, name))

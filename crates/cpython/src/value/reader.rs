@@ -4,7 +4,7 @@ use super::types::{Kind, Type, Types};
 use super::{Budget, Group, Item, Shape, Symbol, Value, text};
 use crate::layout::Layout;
 use crate::object::{BadObject, Objects};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 type Result<T> = std::result::Result<T, BadObject>;
@@ -18,6 +18,8 @@ pub struct Decoder<'a> {
     pub(super) budget: Budget,
     pub(super) types: RefCell<Types>,
     expired: Option<&'a dyn Fn() -> bool>,
+    /// Whether the target's NumPy is version 1, once that is known.
+    pub(super) numpy_1: Cell<Option<bool>>,
 }
 
 impl<'a> Decoder<'a> {
@@ -25,7 +27,13 @@ impl<'a> Decoder<'a> {
     /// it knows about types is not read again. Put a [`super::Cache`] in front of the
     /// target's memory.
     pub fn new(objects: Objects<'a>, budget: Budget) -> Decoder<'a> {
-        Decoder { objects, budget, types: RefCell::default(), expired: None }
+        Decoder {
+            objects,
+            budget,
+            types: RefCell::default(),
+            expired: None,
+            numpy_1: Cell::new(None),
+        }
     }
 
     /// Reads nothing more once `expired` says so: what is left shows as [`Value::Cut`].

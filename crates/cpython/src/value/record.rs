@@ -16,6 +16,12 @@ impl Reader<'_, '_> {
         if let Some(printer) = &type_.printer {
             return match self.printed_by(object, type_, printer) {
                 Some(value) => value,
+                // NumPy's own records: `np.record` and `np.recarray`.
+                None if printer.module.starts_with("numpy.")
+                    && printer.module.ends_with("records") =>
+                {
+                    self.builtin(object, type_)
+                }
                 None if type_.kind == Kind::Type => self.builtin(object, type_),
                 None => self.instance(object, type_, ""),
             };

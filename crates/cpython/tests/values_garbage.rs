@@ -80,7 +80,7 @@ const NAMES: &[&str] = &[
     "functools.partial",
     "array.array",
     "numpy.ndarray",
-    "numpy.float64",
+    "numpy.longdouble",
     "numpy.datetime64",
     "types.SimpleNamespace",
     "mappingproxy",
@@ -98,7 +98,7 @@ const NAMES: &[&str] = &[
     "NoneType",
     "zoneinfo.ZoneInfo",
     "frozenset",
-    "some.thing",
+    "numpy.void",
 ];
 
 fn mix(value: u64) -> u64 {

@@ -144,6 +144,34 @@ fn arrays_and_scalars_of_other_releases() {
     });
 }
 
+/// The layout of NumPy 2: `targets` has that.
+#[test]
+fn types_that_cannot_be_are_no_reason_to_fail() {
+    let target = start_newest("numpy_broken.py");
+    for level in [1, 3, 6] {
+        let begin = std::time::Instant::now();
+        let seen = dump(target.pid(), level);
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+        let variables = locals(&seen, "stand");
+        let text = |name: &str| local(variables, name).repr.as_str();
+        assert_eq!(
+            text("strings"),
+            "array([<str>, <str>, <unreadable>, <str>, <str>, 'f'], shape=(6,), dtype=StringDType())"
+        );
+        assert_eq!(text("homeless"), "array([<str>, 'b'], shape=(2,), dtype=StringDType())");
+        assert_eq!(text("wild"), "<unreadable>");
+        assert_eq!(text("nameless"), "<unreadable>");
+        assert_eq!(text("offsets"), "<unreadable>");
+        let far = "array([(<unreadable>, 1.0), (<unreadable>, 1.0)], shape=(2,), \
+                   dtype=[('a', '<i4'), ('b', '<f8')])";
+        assert_eq!(text("far"), far);
+        for name in ["itself", "crowd", "deep", "circle"] {
+            let text = text(name);
+            assert!(text.starts_with("array([(") && text.len() < 1 << 15, "{name}: {text}");
+        }
+    }
+}
+
 #[test]
 fn pandas_frames_show_their_shape() {
     compare_frames(&start_newest("pandas_values.py"));

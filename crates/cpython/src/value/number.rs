@@ -124,7 +124,7 @@ pub(super) fn float16(bits: u16) -> String {
 
 /// From `d.ddde±x` to what C's `%g` and Python's `repr` print: without an exponent from
 /// 1e-4 up to 10 to the power of `limit`.
-fn shape(scientific: &str, limit: i32) -> String {
+pub(super) fn shape(scientific: &str, limit: i32) -> String {
     let (sign, rest) = match scientific.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", scientific),

@@ -1,10 +1,10 @@
 //! Reads one object and those it refers to, within a budget.
 
 use super::types::{Kind, Type, Types};
-use super::{Budget, Group, Item, Shape, Symbol, Value, text};
+use super::{Budget, Group, Item, Shape, Symbol, Value, numpy, text};
 use crate::layout::Layout;
 use crate::object::{BadObject, Objects};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 type Result<T> = std::result::Result<T, BadObject>;
@@ -18,8 +18,7 @@ pub struct Decoder<'a> {
     pub(super) budget: Budget,
     pub(super) types: RefCell<Types>,
     expired: Option<&'a dyn Fn() -> bool>,
-    /// Whether the target's NumPy is version 1, once that is known.
-    pub(super) numpy_1: Cell<Option<bool>>,
+    pub(super) numpy: numpy::Known,
 }
 
 impl<'a> Decoder<'a> {
@@ -32,7 +31,7 @@ impl<'a> Decoder<'a> {
             budget,
             types: RefCell::default(),
             expired: None,
-            numpy_1: Cell::new(None),
+            numpy: numpy::Known::default(),
         }
     }
 

@@ -66,7 +66,7 @@ def stand():
         np.datetime64("2024-02-29T12:30:15.500"), np.timedelta64(5, "D"), np.datetime64("2024-05"), np.intc(7),
     ]
     others = [
-        np.longdouble(1.5), np.clongdouble(1 + 2j), np.longlong(7), np.ulonglong(8), np.float64("nan"), np.bool_(False),
+        np.longdouble(1.5), np.longdouble(-1) / 3, np.longdouble(10) ** 4000, np.clongdouble(1 + 2j), np.longlong(7), np.ulonglong(8), np.float64("nan"), np.bool_(False),
         np.complex64(1), np.complex128(-0.0), np.float64(1e16), np.float32(-2), np.unicode_(u"u") if sys.version_info < (3,)
         else np.str_("u"),
     ]

@@ -2,6 +2,7 @@
 
 use super::super::reader::Reader;
 use super::{BAD, MAX_DIMENSIONS, Result};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// `NPY_DATETIMEUNIT`.
@@ -11,6 +12,8 @@ const UNITS: [&str; 15] =
 const MAX_FIELDS: usize = 256;
 /// How many types are inside of each other at the most; so deep nests nobody.
 const MAX_NESTING: usize = 8;
+/// How many types are remembered.
+const MAX_KNOWN: usize = 1 << 12;
 /// How many entries of a type's dictionary of fields are looked through: it has titles too.
 const MAX_ENTRIES: usize = 1 << 12;
 
@@ -144,7 +147,15 @@ impl Reader<'_, '_> {
     /// type_num, an int; then NumPy 1: elsize and alignment, ints; NumPy 2: flags, 64
     /// bits, and elsize, a `npy_intp`.
     pub(super) fn element(&self, describes: u64) -> Result<Element> {
-        self.element_within(describes, MAX_NESTING, &mut { MAX_FIELDS })
+        if let Some(known) = self.numpy.elements.borrow().get(&describes) {
+            return known.clone().ok_or(BAD);
+        }
+        let found = self.element_within(describes, MAX_NESTING, &mut { MAX_FIELDS });
+        let mut elements = self.decoder.numpy.elements.borrow_mut();
+        if elements.len() < MAX_KNOWN {
+            elements.insert(describes, found.as_ref().ok().cloned());
+        }
+        found
     }
 
     fn element_within(&self, describes: u64, levels: usize, left: &mut usize) -> Result<Element> {
@@ -228,7 +239,10 @@ impl Reader<'_, '_> {
 
     /// A length or an offset.
     fn small(&self, int: u64) -> Result<u64> {
-        u64::try_from(self.objects.small_int(int)?).map_err(|_| BAD)
+        if self.layout().version.major == 2 {
+            return u64::try_from(self.objects.small_int(int)?).map_err(|_| BAD);
+        }
+        self.integer(int)?.text.parse().map_err(|_| BAD)
     }
 
     /// The names are a tuple; the dictionary has (type, offset) or (type, offset, title) for
@@ -243,13 +257,21 @@ impl Reader<'_, '_> {
             entries.len() < MAX_ENTRIES
         })?;
         entries.sort_unstable();
+        let mut texts = HashMap::new();
         let mut fields = Vec::with_capacity(names.len());
         for at in names {
             let name = self.name(at)?;
             let entry = match entries.binary_search_by_key(&at, |(key, _)| *key) {
                 Ok(found) => entries.get(found).map(|(_, value)| *value),
                 // Another string of the same text.
-                Err(_) => self.objects.dict_get(dict, &name)?,
+                Err(_) => {
+                    if texts.is_empty() {
+                        let text =
+                            |(key, value): &(u64, u64)| Some((self.name(*key).ok()?, *value));
+                        texts = entries.iter().filter_map(text).collect();
+                    }
+                    texts.get(&name).copied()
+                }
             };
             let (entry, _) = self.tuple_items(entry.ok_or(BAD)?, 2)?;
             let [type_, offset] = entry[..] else { return Err(BAD) };

@@ -1,14 +1,16 @@
 //! NumPy arrays and scalars, of its versions 1 and 2.
 //!
 //! ```text
-//!  element   what the elements of an array are (dtype), and how that is written
-//!  scalar    one element; objects that are one; which NumPy writes them how
-//!  strings   elements that are strings of any length
-//!  date      elements that are dates
+//!  element      what the elements of an array are (dtype), and how that is written
+//!  scalar       one element; objects that are one; which NumPy writes them how
+//!  strings      elements that are strings of any length
+//!  date         elements that are dates
+//!  long_double  elements that are long doubles
 //! ```
 
 mod date;
 mod element;
+mod long_double;
 mod scalar;
 mod strings;
 
@@ -17,6 +19,8 @@ use super::types::Type;
 use super::{Group, Item, Shape, Value};
 use crate::object::BadObject;
 use element::{Element, Inner};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 type Result<T> = std::result::Result<T, BadObject>;
 
@@ -26,6 +30,15 @@ const BAD: BadObject = BadObject::Unexpected("an array");
 const MAX_DIMENSIONS: u64 = 64;
 /// An element (a part of one, if it has parts) larger than this is not looked at.
 const MAX_ELEMENT: u64 = 1 << 16;
+
+/// What is not read again.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Whether the target's NumPy is version 1.
+    first: Cell<Option<bool>>,
+    /// Types of elements by their address; `None` for what turned out to be none.
+    elements: RefCell<HashMap<u64, Option<Element>>>,
+}
 
 /// Where an array's elements are.
 pub(super) struct Array {
@@ -96,6 +109,9 @@ impl Reader<'_, '_> {
         if plain && inner.is_empty() && stride == size as i64 {
             let bytes = self.objects.memory.bytes(at, count * size as usize)?;
             for i in 0..count {
+                if self.is_expired() {
+                    break;
+                }
                 let from = i * size as usize;
                 let bytes = bytes.get(from..from + size as usize).unwrap_or_default();
                 items.push(Item::plain(self.scalar(element, bytes)));

@@ -6,7 +6,7 @@ use super::super::types::{Kind, Type};
 use super::super::{Integer, Item, Shape, Symbol, Value, number};
 use super::date::iso;
 use super::element::{Element, Inner};
-use super::{BAD, MAX_ELEMENT, Result};
+use super::{BAD, MAX_ELEMENT, Result, long_double};
 
 /// How many classes of NumPy's are looked at to tell its version.
 const MAX_CLASSES: usize = 64;
@@ -112,8 +112,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A float of 16, 32 or 64 bits, or one of the 80 bits of x86's `long double` as far
-    /// as a `double` holds it.
+    /// A float of 16, 32 or 64 bits, or one of the 80 bits of x86's `long double`.
     fn real(&self, bytes: &[u8], arch: remote::Arch) -> Option<(f64, String)> {
         let bits = |at: usize, size: usize| arch.uint(bytes, at, size).unwrap_or(0);
         Some(match bytes.len() {
@@ -130,17 +129,10 @@ impl Reader<'_, '_> {
                 (value, number::float(value, self.layout().version))
             }
             10..=16 if !arch.big_endian => {
-                let (mantissa, rest) = (bits(0, 8), bits(8, 2));
-                let exponent = (rest & 0x7fff) as i32;
-                let sign = if rest >> 15 == 1 { -1.0 } else { 1.0 };
-                let value = match exponent {
-                    // The first bit is not left out: without it, it is no such number.
-                    1.. if mantissa >> 63 == 0 => return None,
-                    0x7fff if mantissa << 1 == 0 => f64::INFINITY,
-                    0x7fff => f64::NAN,
-                    _ => mantissa as f64 * 2f64.powi((exponent - 16383 - 63).max(-1100)),
-                };
-                (sign * value, number::float(sign * value, self.layout().version))
+                let (mantissa, head) = (bits(0, 8), bits(8, 2) as u16);
+                let text = long_double::text(mantissa, head)?;
+                // As far as that holds it.
+                (text.parse().unwrap_or(f64::NAN), text)
             }
             _ => return None,
         })
@@ -223,6 +215,9 @@ impl Reader<'_, '_> {
     }
 
     fn is_void(&self, type_: &Type) -> bool {
+        if type_.name == "numpy.void" {
+            return true;
+        }
         let is = |class| self.objects.type_name(class).is_ok_and(|name| name == "numpy.void");
         self.ancestors(type_.address).unwrap_or_default().into_iter().take(MAX_CLASSES).any(is)
     }
@@ -236,11 +231,11 @@ impl Reader<'_, '_> {
         if !self.layout().version.at_least(3, 9) {
             return true;
         }
-        if let Some(known) = self.numpy_1.get() {
+        if let Some(known) = self.numpy.first.get() {
             return known;
         }
         let known = self.find_numpy_1(type_).unwrap_or(false);
-        self.decoder.numpy_1.set(Some(known));
+        self.decoder.numpy.first.set(Some(known));
         known
     }
 

@@ -23,7 +23,7 @@ fetch_python_source() { # fetch_python_source 3.14 FOLDER
     read -r name hash <<<"$(source_of "$1")"
     tarball=$2/$name
     local mirror; mirror=$(debian_mirror)
-    if ! curl -sSf --retry 3 -o "$tarball" "$mirror/pool/main/p/python$1/$name" ||
+    if ! curl -sSf --retry 3 --connect-timeout 30 --speed-limit 1000 --speed-time 60 -o "$tarball" "$mirror/pool/main/p/python$1/$name" ||
         ! sha256sum --quiet -c <<<"$hash  $tarball"; then
         say "the mirror has no $name (any more): taking the release that Debian has now"
         rm -f "$tarball"

@@ -25,7 +25,12 @@ apt_install_now() {
     local names; read -ra names <<<"$1"
     export DEBIAN_FRONTEND=noninteractive
     # The lists on the machine may be older than the mirror, or not there at all; fetching them takes seconds.
-    apt-get "${options[@]}" update >&2
+    # Another apt (a fresh machine's own) may have the lock on the lists, for which there is no option to wait.
+    local try=1
+    until apt-get "${options[@]}" update >&2; do
+        [ $((try += 1)) -le 20 ] || fail "apt-get update does not succeed (see above)"
+        sleep 15
+    done
     apt-get "${options[@]}" install -y --no-install-recommends "${names[@]}" >&2
 }
 

@@ -27,6 +27,7 @@ pub struct Merged {
 #[track_caller]
 pub fn record_merged(target: &Target, functions: &[&str]) -> Merged {
     let mut merged = Merged::default();
+    let mut enough = false;
     for _ in 0..12 {
         let args = ["--native", "-v", "-d", "0.8", "-r", "150"];
         let (found, told) = record_told(target.pid(), &args);
@@ -34,11 +35,14 @@ pub fn record_merged(target: &Target, functions: &[&str]) -> Merged {
         let seen = |function: &&str| {
             merged.count(|names| names.iter().any(|name| name == function)) > 4 + merged.unheld
         };
-        if merged.held > 40 && functions.iter().all(seen) {
+        enough = merged.held > 40 && functions.iter().all(seen);
+        // A share of a few in thousands is not told from one in a hundred by a hundred.
+        if enough && merged.unmerged * 1000 <= merged.held {
             return merged;
         }
     }
-    panic!("too little was seen of {functions:?}: {}", merged.told);
+    assert!(enough, "too little was seen of {functions:?}: {}", merged.told);
+    merged
 }
 
 impl Merged {

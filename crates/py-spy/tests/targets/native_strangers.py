@@ -19,7 +19,14 @@ def start(function, argument):
     return int(tid)
 
 
+def state(tid):
+    with open("/proc/self/task/%d/stat" % tid) as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
 busy, waiting = start(KIT.kit_hot, 10**9), start(LIBC.sleep, 10**6)
+while state(waiting) != "S":
+    time.sleep(0.001)
 print("READY " + json.dumps({"pid": os.getpid(), "busy": busy, "waiting": waiting}))
 sys.stdout.flush()
 while True:

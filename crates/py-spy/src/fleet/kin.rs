@@ -53,6 +53,8 @@ struct Gone {
 const MEMORY: Duration = Duration::from_secs(30);
 /// An id that was given out belongs to a process after this long, or never did.
 const SETTLED: Duration = Duration::from_millis(30);
+/// So many of the ids given out last may belong to processes that are not there yet.
+const NEWEST: i32 = 64;
 /// With more births than this since the last look, all processes are looked at.
 const MANY: i32 = 2000;
 
@@ -209,7 +211,12 @@ impl Kin {
             _ => true,
         };
         let new: Vec<Descent> = if all {
+            // Those whose ids were given out last may not be there to be seen yet.
             self.unsettled.clear();
+            if let Some(last) = last {
+                let newest = (last - NEWEST).max(1)..=last;
+                self.unsettled.extend(newest.map(|id| (id, now)));
+            }
             family::all()
         } else {
             let ready = |(id, _): &mut (i32, Instant)| family::is_process(*id);

@@ -7,7 +7,6 @@ use cpython::value::{Budget, Decoder, Value};
 use cpython::{Layout, Objects, Version};
 use remote::{Arch, Batch, Memory, ReadError};
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 /// Memory that is made up as it is asked for: some pages of garbage, and types.
 struct Garbage<'a> {
@@ -244,7 +243,6 @@ fn garbage_is_read_within_bounds() {
                 let budget =
                     Budget { everything: round % 2 == 0, ..Budget::level(1 + round as usize % 3) };
                 let decoder = Decoder::new(objects, budget);
-                let start = Instant::now();
                 let what = format!("{} {style:?} {round}", layout.version);
                 for at in 0..8 {
                     let address = BASE + mix(seed + at) % (pages * 2048) / SLOT * SLOT;
@@ -266,7 +264,6 @@ fn garbage_is_read_within_bounds() {
                 let reads = memory.reads.get();
                 assert!(reads < 200_000, "{what}: {reads} reads");
                 assert!(memory.bytes.get() < 1 << 30, "{what}: {} bytes", memory.bytes.get());
-                assert!(start.elapsed() < Duration::from_secs(20), "{what} {:?}", start.elapsed());
             }
         }
     }

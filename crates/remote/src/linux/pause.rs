@@ -300,6 +300,7 @@ mod tests {
                 let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
                 libc::clone(wait_for_a_byte, top, flags, pipe[0] as *mut libc::c_void);
                 loop {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     libc::pause();
                 }
             }
@@ -334,6 +335,7 @@ mod tests {
                 let child = libc::fork();
                 if child == 0 {
                     loop {
+                        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                         libc::pause();
                     }
                 }
@@ -362,6 +364,7 @@ mod tests {
             let child = libc::fork();
             if child == 0 {
                 loop {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     libc::pause();
                 }
             }

@@ -92,6 +92,22 @@ words = set("w%d" % i for i in range(20))
 for i in range(0, 20, 3):
     words.discard("w%d" % i)
 add("set of words with deleted entries", words)
+
+
+class Fields(object):
+    def __init__(self, size):
+        self.x = 1
+        self.y = "two"
+        self.size = size
+
+
+fields, more, less = Fields(3), Fields(4), Fields(5)
+add("dict of an instance", vars(fields))
+more.extra = [1]
+more.__dict__["key"] = None
+add("dict of an instance with more attributes than others", vars(more))
+del less.x
+add("dict of an instance with fewer", vars(less))
 me = [1]
 me.append(me)
 add("list in itself", me)
@@ -328,6 +344,32 @@ async def wait():
 async def agen():
     yield 1
 """, "wait", "agen")
+    once, held, counted = make(
+        """
+import types
+@types.coroutine
+def once():
+    yield
+async def held():
+    await once()
+async def counted():
+    yield 1
+    await once()
+""", "once", "held", "counted")
+    paused = held()
+    paused.send(None)
+    add("suspended coroutine", paused, place(paused, "line 7"))
+    ticking, stuck = counted(), counted()
+    try:
+        ticking.__anext__().send(None)
+    except StopIteration:
+        add("suspended asynchronous generator", ticking, place(ticking, "line 9"))
+    try:
+        stuck.__anext__().send(None)
+    except StopIteration:
+        waits = stuck.__anext__()
+        waits.send(None)
+        add("asynchronous generator that awaits", stuck, place(stuck, "line 10"))
     waiting = coroutine()
     add("coroutine", waiting, place(waiting, "not started"))
     many = agen()

@@ -119,6 +119,36 @@ pub fn record_told(pid: i32, args: &[&str]) -> (Folded, String) {
     (found, run.stderr)
 }
 
+/// Records again and again, and adds up what was found, until that is `enough`: on a busy
+/// machine one recording may hold little, or nothing. `enough` is told all that was found so
+/// far, and what the last recording said; what may never be is for it to check each time.
+#[track_caller]
+pub fn record_until(
+    pid: i32,
+    args: &[&str],
+    mut enough: impl FnMut(&Folded, &str) -> bool,
+) -> Folded {
+    let mut all = Folded::new();
+    until(&format!("enough samples with {args:?}"), || {
+        let (found, told) = record_told(pid, args);
+        eprint!("{args:?}: {told}");
+        all.extend(found);
+        enough(&all, &told).then(|| std::mem::take(&mut all))
+    })
+}
+
+/// Waits until a process has computed for a while: past what it did to say that it is ready,
+/// wherever it lost the processor then.
+#[track_caller]
+pub fn wait_computed(pid: i32) {
+    let used = || -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    let start = used();
+    until("the program to compute", || (used() > start + 20_000_000).then_some(()));
+}
+
 /// A CPython that has what tests with modern Python need, and a GIL.
 pub fn modern() -> &'static Interpreter {
     interpreter(&["3.13.*", "3.14.*", "3.12.*", "3.11.*"])
@@ -168,10 +198,31 @@ impl Running {
 
     /// Starts any program.
     #[track_caller]
-    pub fn start(mut command: Command) -> Running {
+    pub fn start(command: Command) -> Running {
         let label = format!("{command:?}");
+        // Where the tests run in the background or under nohup, Control-C or the end of the
+        // terminal is ignored by all that they start. `env` becomes the program: with its id.
+        let mut started = Command::new("env");
+        started.arg("--default-signal=INT,QUIT,HUP,TERM");
+        started.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => started.env(name, value),
+                None => started.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            started.current_dir(folder);
+        }
+        let mut command = started;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{label}: {error}"));
+        // From here on it is the program, as if it had been started without it.
+        let env = tool("env").canonicalize().unwrap();
+        let exe = format!("/proc/{}/exe", child.id());
+        until("the program to be started", || {
+            std::fs::read_link(&exe).map_or(true, |exe| exe != env).then_some(())
+        });
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
         Running { child, label, stdout, stderr }
@@ -272,10 +323,11 @@ impl Running {
             std::thread::sleep(Duration::from_millis(2));
         };
         // Programs that it started may hold the pipes open: then what there is has to do.
-        let patience = Instant::now();
-        while !(self.stdout.is_whole() && self.stderr.is_whole())
-            && patience.elapsed() < Duration::from_millis(500)
-        {
+        // Looks are counted, not time: while we have no processor our readers have none.
+        for _ in 0..250 {
+            if self.stdout.is_whole() && self.stderr.is_whole() {
+                break;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
         Run { status, stdout: self.stdout(), stderr: self.stderr(), took: start.elapsed() }

@@ -42,11 +42,11 @@ def odd(name, filename):
 
 
 def burn(_):
+    print("READY " + json.dumps({"stack": ODD}))
+    sys.stdout.flush()
     while True:
         pass
 
 
 chain = [odd(name, filename) for name, filename in ODD] + [burn]
-print("READY " + json.dumps({"stack": ODD}))
-sys.stdout.flush()
 chain[0](chain[1:])

@@ -4,8 +4,8 @@ mod record_kit;
 mod support;
 
 use record_kit::{Folder, folded, modern, samples, total};
-use std::process::Command;
-use support::{Target, py_spy, run, run_py_spy};
+use std::process::{Command, Stdio};
+use support::{Run, Target, py_spy, run, run_py_spy, tool};
 
 /// Without a terminal there are only whole lines.
 #[test]
@@ -21,6 +21,20 @@ fn without_a_terminal_there_is_no_progress() {
     );
     let qualities = run.stderr.lines().filter(|line| line.contains(" samples, ")).count();
     assert_eq!(qualities, 1, "{}", run.stderr);
+}
+
+/// Runs our binary, and fails if it starts a program: one that is looked for right after may
+/// not have got a processor yet.
+#[track_caller]
+fn run_watched(args: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new(tool("strace"));
+    command.args(["-f", "-qq", "-e", "trace=execve,execveat", "-o"]).arg(&log);
+    let done = run(command.arg(env!("CARGO_BIN_EXE_py-spy")).args(args));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("execve").count(), 1, "{args:?} starts a program: {log}");
+    done
 }
 
 /// What cannot be done is said before anything is started.
@@ -40,7 +54,7 @@ fn bad_outputs_are_noticed_before_the_start() {
             "-c",
             &format!("touch {mark}; sleep 1"),
         ];
-        let run = run_py_spy(args);
+        let run = run_watched(&args);
         assert_eq!(run.code(), Some(1), "-o {out:?}: {}", run.stderr);
         assert!(
             run.stderr.starts_with("Error: ") && run.stderr.contains(out),
@@ -51,8 +65,8 @@ fn bad_outputs_are_noticed_before_the_start() {
     assert_eq!(folder.names(), [""; 0], "the program was started");
     // One bad output of several.
     let good = folder.file("good.svg");
-    let run =
-        run_py_spy(["record", "-o", &good, "-o", "/nonexistent/x", "-d", "1", "--", "/bin/true"]);
+    let args = ["record", "-o", &good, "-o", "/nonexistent/x", "-d", "1", "--", "/bin/true"];
+    let run = run_watched(&args);
     assert_eq!((run.code(), folder.names()), (Some(1), vec![]), "{}", run.stderr);
 }
 
@@ -104,17 +118,15 @@ fn stdout_is_only_for_results() {
     );
     assert_eq!(folder.read("two.svg"), run.stdout);
     // A reader that goes away is an error, not a panic.
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "(\"$0\" record -d 0.3 -o - -p $1; echo status $? >&2) | true",
-        env!("CARGO_BIN_EXE_py-spy"),
-        &pid,
-    ]);
-    let run = support::run(&mut command);
-    assert!(
-        !run.stderr.contains("panicked") && !run.stderr.contains("status 101"),
-        "{}",
-        run.stderr
-    );
+    let mut recording = py_spy(["record", "-d", "0.3", "-o", "-", "-p", &pid])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(recording.stdout.take());
+    let done = recording.wait_with_output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot write -") && !told.contains("panicked"), "{told}");
 }

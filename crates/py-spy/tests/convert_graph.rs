@@ -3,7 +3,7 @@
 mod record_kit;
 mod support;
 
-use record_kit::{Folder, check, modern};
+use record_kit::{Folder, check, modern, samples, until};
 use support::{Target, run_py_spy};
 
 /// A folder with a recording, `run.pyspy`, and a graph that was drawn at the same time with these
@@ -13,7 +13,10 @@ fn recorded(options: &[&str]) -> Folder {
     let (folder, pid) = (Folder::new(), target.pid().to_string());
     let (saved, direct) = (folder.file("run.pyspy"), folder.file("direct.svg"));
     let fixed = ["record", "-r", "200", "-d", "1.5", "-p", &pid, "-o", &saved, "-o", &direct];
-    run_py_spy([&fixed[..], options].concat()).ok();
+    until("enough samples", || {
+        let run = run_py_spy([&fixed[..], options].concat()).ok();
+        (samples(&run.stderr) > 50).then_some(())
+    });
     folder
 }
 

@@ -3,7 +3,7 @@
 mod record_kit;
 mod support;
 
-use record_kit::{Folder, folded, modern, samples, total, with};
+use record_kit::{Folder, Running, folded, modern, samples, total, until, with};
 use std::process::Stdio;
 use support::{Interpreter, Target, for_each, one_per_version, py_spy, run_py_spy};
 
@@ -26,7 +26,11 @@ fn check_same(pid: i32, look: &[&str], more: &[&str]) {
     let saved = folder.file("run.pyspy");
     let fixed = ["record", "-p", &pid, "-d", "0.7", "-r", "200", "-o", &saved];
     let fixed = [&fixed, look, more].concat();
-    let recorded = run_py_spy(fixed.iter().map(ToString::to_string).chain(outputs("direct"))).ok();
+    let recorded = until("samples", || {
+        let args = fixed.iter().map(ToString::to_string).chain(outputs("direct"));
+        let recorded = run_py_spy(args).ok();
+        (!folder.read("direct.txt").is_empty()).then_some(recorded)
+    });
     let fixed = [&["convert", &saved], look].concat();
     let converted =
         run_py_spy(fixed.iter().map(ToString::to_string).chain(outputs("converted"))).ok();
@@ -73,19 +77,21 @@ fn nothing_is_lost_by_how_it_was_recorded() {
     let (folder, pid) = (Folder::new(), target.pid().to_string());
     let (saved, direct) = (folder.file("run.pyspy"), folder.file("direct.txt"));
     let args = ["-d", "0.7", "-r", "200", "-F", "-p", &pid, "-o", &saved, "-o", &direct];
-    run_py_spy([&["record"], &args[..]].concat()).ok();
     let raw = |look: &[&str]| {
         let args = [&["convert", &saved, "-f", "raw", "-o", "-"], look].concat();
         run_py_spy(args).ok().stdout
     };
-    assert_eq!(raw(&["-F"]), folder.read("direct.txt"));
-    let threads = folded(&raw(&["-t", "--full-filenames"]));
-    assert_eq!(total(&threads), total(&folded(&raw(&[]))));
-    assert_eq!(with(&threads, "thread ("), total(&threads));
-    assert!(threads.iter().any(|(frames, _)| frames[0].ends_with(": python")), "{threads:?}");
     let script = support::target::script_path("record_threads.py");
     let full = format!("compute_in_python ({}:", script.to_str().unwrap());
-    assert!(with(&threads, &full) > 0, "{full}: {threads:?}");
+    until("the thread and what it does", || {
+        run_py_spy([&["record"], &args[..]].concat()).ok();
+        assert_eq!(raw(&["-F"]), folder.read("direct.txt"));
+        let threads = folded(&raw(&["-t", "--full-filenames"]));
+        assert_eq!(total(&threads), total(&folded(&raw(&[]))));
+        assert_eq!(with(&threads, "thread ("), total(&threads));
+        let named = threads.iter().any(|(frames, _)| frames[0].ends_with(": python"));
+        (named && with(&threads, &full) > 0).then_some(())
+    });
 }
 
 /// The first samples are from before threads have names, and are in the file by then.
@@ -93,20 +99,38 @@ fn nothing_is_lost_by_how_it_was_recorded() {
 fn names_that_come_late_are_for_all_samples() {
     let folder = Folder::new();
     let (saved, direct) = (folder.file("run.pyspy"), folder.file("direct.txt"));
-    let program = "import time
-def spin(seconds):
-    end = time.time() + seconds
-    while time.time() < end:
-        pass
-spin(0.5)
+    let program = "import os, select, sys
+def spin(name):
+    print(name, flush=True)
+    while not select.select([0], [], [], 0)[0]:
+        for _ in range(10000):
+            pass
+    os.read(0, 1)
+assert 'threading' not in sys.modules
+spin('first')
 import threading
-thread = threading.Thread(target=spin, args=(0.5,), name='late')
+thread = threading.Thread(target=spin, args=('second',), name='late')
 thread.start()
 thread.join()
 ";
     let python = modern().path.to_str().unwrap();
     let args = ["record", "-t", "-r", "500", "-o", &saved, "-o", &direct, "--", python, "-c"];
-    run_py_spy([&args[..], &[program]].concat()).ok();
+    let mut recording = Running::py_spy(&[&args[..], &[program]].concat());
+    for name in ["first\n", "second\n"] {
+        until(name, || {
+            assert!(recording.is_running(), "{}", recording.stderr());
+            recording.stdout().ends_with(name).then_some(())
+        });
+        // The head of the file, or what is from before; then a second's samples.
+        for _ in 0..2 {
+            let size = || std::fs::metadata(&saved).map_or(0, |meta| meta.len());
+            let before = size();
+            until("more samples", || (size() > before).then_some(()));
+        }
+        // Its stdin is the program's.
+        recording.send("x");
+    }
+    recording.wait().ok();
     let converted = run_py_spy(["convert", "-t", "-f", "raw", &saved, "-o", "-"]).ok().stdout;
     assert_eq!(converted, folder.read("direct.txt"));
     let stacks = folded(&converted);
@@ -125,18 +149,21 @@ fn through_pipes() {
     let (folder, pid) = (Folder::new(), target.pid().to_string());
     let direct = folder.file("direct.txt");
     let args = ["record", "-d", "0.5", "-p", &pid, "-f", "pyspy", "-o", "-"];
-    let mut record = py_spy(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let args = ["convert", "-", "-o", &direct, "-o", &folder.file("copy.pyspy")];
-    let convert = py_spy(args).stdin(record.stdout.take().unwrap()).output().unwrap();
-    assert!(record.wait().unwrap().success());
-    let told = String::from_utf8(convert.stderr).unwrap();
-    assert!(convert.status.success() && !told.contains("not complete"), "{told}");
-    let copied = run_py_spy(["convert", &folder.file("copy.pyspy"), "-f", "raw", "-o", "-"]).ok();
-    assert!(with(&folded(&copied.stdout), "compute_in_parent (") > 0);
-    assert_eq!(copied.stdout, folder.read("direct.txt"));
+    let copy = folder.file("copy.pyspy");
+    until("samples", || {
+        let mut record = py_spy(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let args = ["convert", "-", "-o", &direct, "-o", &copy];
+        let convert = py_spy(args).stdin(record.stdout.take().unwrap()).output().unwrap();
+        assert!(record.wait().unwrap().success());
+        let told = String::from_utf8(convert.stderr).unwrap();
+        assert!(convert.status.success() && !told.contains("not complete"), "{told}");
+        let copied = run_py_spy(["convert", &copy, "-f", "raw", "-o", "-"]).ok();
+        assert_eq!(copied.stdout, folder.read("direct.txt"));
+        (with(&folded(&copied.stdout), "compute_in_parent (") > 0).then_some(())
+    });
 }

@@ -5,6 +5,7 @@ mod support;
 
 use record_kit::{Folder, Running, folded, modern, samples, total, until, with};
 use rustix::process::Signal;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use support::{Interpreter, Run, Target, for_each, one_per_version, run, run_py_spy, tool};
@@ -19,6 +20,21 @@ fn size(path: &str) -> u64 {
 #[track_caller]
 fn to_raw(path: &str) -> Run {
     run_py_spy(["convert", path, "-f", "raw", "-o", "-"])
+}
+
+/// The chunks that lie whole within the bytes: their kinds, and where their payloads are.
+fn chunks(bytes: &[u8]) -> Vec<(u8, Range<usize>)> {
+    let mut all = Vec::new();
+    let mut at = 12;
+    while let Some(length) = bytes.get(at + 1..at + 5) {
+        let end = at + 5 + u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        if end + 4 > bytes.len() {
+            break;
+        }
+        all.push((bytes[at], at + 5..end));
+        at = end + 4;
+    }
+    all
 }
 
 /// The samples that the warning tells of.
@@ -98,7 +114,10 @@ fn any_part_is_read() {
     let (folder, pid) = (Folder::new(), target.pid().to_string());
     let out = folder.file("run.pyspy");
     let args = ["record", "-d", "2.2", "-r", "100", "-p", &pid, "-o", &out];
-    let recorded = samples(&run_py_spy(args).ok().stderr);
+    // Of 220 instants at least half were seen.
+    let recorded = until("a recording that holds enough", || {
+        Some(samples(&run_py_spy(args).ok().stderr)).filter(|&count| count > 110)
+    });
     let whole = std::fs::read(&out).unwrap();
     let part = folder.file("part.pyspy");
     let mut before = 0;
@@ -112,12 +131,22 @@ fn any_part_is_read() {
         before = count;
     }
     assert!(before > 0);
-    let mut changed = whole.clone();
-    changed[whole.len() / 2] ^= 0x55;
-    std::fs::write(&part, &changed).unwrap();
-    let converted = to_raw(&part).ok();
-    assert!(converted.stderr.contains("is damaged, a checksum is wrong"), "{}", converted.stderr);
-    assert!(total(&folded(&converted.stdout)) < recorded);
+    // Each second's samples are in a chunk: what is damaged is left out, and what follows.
+    let all = chunks(&whole);
+    let timeline: Vec<_> = all.into_iter().filter(|(kind, _)| *kind == b'L').collect();
+    assert!(timeline.len() > 1, "{timeline:?}");
+    before = 0;
+    for (_, payload) in timeline {
+        let mut changed = whole.clone();
+        changed[(payload.start + payload.end) / 2] ^= 0x55;
+        std::fs::write(&part, &changed).unwrap();
+        let converted = to_raw(&part).ok();
+        let told = &converted.stderr;
+        assert!(told.contains("is damaged, a checksum is wrong"), "{told}");
+        let count = total(&folded(&converted.stdout));
+        assert!(count >= before && count < recorded, "{count} after {before} of {recorded}");
+        before = count;
+    }
 }
 
 /// A disk that is full: what was written until then can be read, and the status tells. The other
@@ -130,7 +159,7 @@ fn a_full_disk_cuts_it() {
     // A disk on which there is room for 4 KiB. The folder for temporary files is elsewhere: what
     // could not be written is put together there.
     let script = "mount -t tmpfs -o size=8k none \"$2\" && head -c 4096 /dev/zero > \"$2/fill\" &&
-        exec \"$0\" record -r 1000 -p \"$1\" -o \"$2/run.pyspy\"";
+        exec \"$0\" record -r 300 -p \"$1\" -o \"$2/run.pyspy\"";
     let [disk, rescued] = ["disk", "rescued"].map(|name| {
         std::fs::create_dir(folder.file(name)).unwrap();
         folder.file(name)
@@ -151,7 +180,14 @@ fn a_full_disk_cuts_it() {
     assert_eq!(size(&out), 4096);
     let converted = to_raw(&out).ok();
     let before = warned(&converted.stderr);
-    assert!(before > 100 && total(&folded(&converted.stdout)) == before, "{before}");
+    assert!(before > 0 && total(&folded(&converted.stdout)) == before, "{before}");
+    // That is what the chunks hold that were written whole: at this rate a second's at least.
+    let cut = std::fs::read(&out).unwrap();
+    let all = chunks(&cut);
+    assert!(all.iter().any(|(kind, _)| *kind == b'L'), "{all:?}");
+    let part = folder.file("part.pyspy");
+    std::fs::write(&part, &cut[..all.last().unwrap().1.end + 4]).unwrap();
+    assert_eq!(to_raw(&part).ok().stdout, converted.stdout);
     let names: Vec<_> = std::fs::read_dir(&rescued).unwrap().map(|file| file.unwrap()).collect();
     let [file] = &names[..] else { panic!("{names:?}: {}", recorded.stderr) };
     let whole = to_raw(file.path().to_str().unwrap()).ok();
@@ -170,9 +206,11 @@ fn a_full_disk_cuts_it() {
     let link = folder.file("full.pyspy");
     std::os::unix::fs::symlink("/dev/full", &link).unwrap();
     let args = ["record", "-d", "0.5", "-p", &pid, "-o", &link, "-o", &raw];
-    let recorded = run_py_spy(args);
-    assert_eq!(recorded.code(), Some(1), "{}", recorded.stderr);
-    assert!(with(&folded(&folder.read("run.txt")), WORK) > 0, "{}", recorded.stderr);
+    until("samples", || {
+        let recorded = run_py_spy(args);
+        assert_eq!(recorded.code(), Some(1), "{}", recorded.stderr);
+        (with(&folded(&folder.read("run.txt")), WORK) > 0).then_some(())
+    });
 }
 
 /// Nobody reads any more: there is no point in going on.

@@ -4,10 +4,10 @@
 mod record_kit;
 mod support;
 
-use record_kit::{Folded, Folder, folded, peer, samples, total};
+use record_kit::{Folded, Folder, folded, peer, record_until, total};
 use std::collections::BTreeSet;
 use std::process::Command;
-use support::{Target, for_each, interpreter, run, run_py_spy};
+use support::{Target, for_each, interpreter, run};
 
 /// All stacks of a recording, without their counts.
 fn stacks(found: &Folded) -> BTreeSet<String> {
@@ -42,15 +42,13 @@ fn folded_stacks_have_the_peers_shape() {
             (&deep, &["-g"]),
             (&threads, &["-t", "-i"]),
         ];
+        // It may not be away from what says that it is ready.
+        record_kit::wait_computed(deep.pid());
+        threads.wait_asleep();
         for (target, args) in cases {
             let pid = target.pid().to_string();
-            let ours = run_py_spy(
-                [&["record", "-f", "raw", "-o", "-", "-d", "0.5", "-r", "200", "-p", &pid], args]
-                    .concat(),
-            )
-            .ok();
-            let found = folded(&ours.stdout);
-            assert_eq!(total(&found), samples(&ours.stderr));
+            let ours = [&["-d", "0.5", "-r", "200"], args].concat();
+            let found = record_until(target.pid(), &ours, |found, _| total(found) >= 50);
             let peers = by_peer(&pid, args);
             assert!(!peers.is_empty());
             assert_eq!(stacks(&found), peers, "{} {args:?}", target.label);

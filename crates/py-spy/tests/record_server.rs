@@ -7,17 +7,20 @@ use record_kit::{Folder, Running, check, folded, samples, total, until, with};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 use support::{need, run_py_spy, targets_dir};
 
 /// Asks for a page; the body, if all went well.
 fn get(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    // A server that never answers must not hold the test up.
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
@@ -49,13 +52,12 @@ impl Server {
     /// With so many sync workers.
     fn start(workers: usize) -> Server {
         let alone = ALONE.lock().unwrap_or_else(|failed| failed.into_inner());
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let folder = Folder::new();
         let mut command = Command::new(need("targets/bin/python"));
         command
             .arg(need("targets/bin/gunicorn"))
             .args(["--workers", &workers.to_string()])
-            .args(["--bind", &format!("127.0.0.1:{port}"), "--chdir"])
+            .args(["--bind", "127.0.0.1:0", "--chdir"])
             .arg(targets_dir())
             .args([
                 "--worker-tmp-dir",
@@ -65,6 +67,13 @@ impl Server {
             ])
             .env("PYTHONDONTWRITEBYTECODE", "1");
         let mut running = Running::start(command);
+        // It says which port it got.
+        let port = until("the port", || {
+            assert!(running.is_running(), "{}", running.stderr());
+            let said = running.stderr();
+            let (_, rest) = said.split_once("Listening at: http://127.0.0.1:")?;
+            rest.split_once(' ')?.0.parse().ok()
+        });
         until("the server", || {
             assert!(running.is_running(), "{}", running.stderr());
             get(port).filter(|_| children(running.pid()).len() == workers)

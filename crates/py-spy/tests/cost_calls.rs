@@ -11,13 +11,16 @@ fn a_sample_takes_two_reads_and_six_calls_at_the_most() {
     for_each(one_per_version().into_iter().filter(|python| python.at_least(3, 6)), |python| {
         for depth in ["28", "195"] {
             let target = Target::start(python, "depth.py", &[depth]);
-            // A quarter more than two: recordings differ by chance in what they pause. Where
-            // the target has to wait for a processor a pause takes more calls, so that the
-            // best of some counts is what a sample takes.
-            let mut counts = (0..5).map(|_| per_sample(target.pid(), &[]));
+            // Before 3.11 a quarter more than two: frames are anywhere in memory, and recordings
+            // differ by chance in what they pause. Where the target has to wait for a processor
+            // a pause takes more calls, so that the best of some counts is what a sample takes.
+            // Where the shorter recording was the one that waited there seem to be too few: no
+            // sample takes less than a read and another call.
+            let most = if python.at_least(3, 11) { 2.0 } else { 2.25 };
+            let mut counts = (0..8).filter_map(|_| per_sample(target.pid(), &[]));
             let few = counts.find(|Calls { reads, all }| {
                 eprintln!("{} at depth {depth}: {reads:.2} reads, {all:.2} calls", python.label);
-                *reads <= 2.25 && *all <= 6.0
+                (0.9..=most).contains(reads) && (2.0..=6.0).contains(all)
             });
             assert!(few.is_some(), "depth {depth}: more reads or system calls a sample");
         }

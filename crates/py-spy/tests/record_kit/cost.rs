@@ -58,3 +58,29 @@ pub fn per_sample(pid: i32, args: &[&str]) -> Option<Calls> {
         all: each(&|calls| calls.keys().filter(counts).map(|name| calls[name]).sum()),
     })
 }
+
+/// The samples of a recording, and the threads that it paused, each as often as it did.
+#[track_caller]
+pub fn record_pauses(pid: i32, args: &[&str]) -> (u64, Vec<i64>) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let output = folder.path().join("out.raw");
+    let run = run(Command::new(tool("strace"))
+        .args(["-f", "-qq", "-e", "trace=ptrace", "-o"])
+        .arg(&log)
+        .arg(env!("CARGO_BIN_EXE_py-spy"))
+        .args(["record", "-r", "200", "-d", "0.5", "-o"])
+        .arg(&output)
+        .args(["-p", &pid.to_string()])
+        .args(args))
+    .ok();
+    let log = std::fs::read_to_string(&log).unwrap();
+    let paused = |line: &str| {
+        let (_, call) = line.split_once("ptrace(")?;
+        let (request, rest) = call.split_once(", ")?;
+        let tid = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        let tid = tid.parse().unwrap_or_else(|error| panic!("{error}: {line}"));
+        ["PTRACE_SEIZE", "PTRACE_INTERRUPT"].contains(&request).then_some(tid)
+    };
+    (samples(&run.stderr), log.lines().filter_map(paused).collect())
+}

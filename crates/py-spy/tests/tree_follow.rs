@@ -5,14 +5,15 @@ mod record_kit;
 mod support;
 mod tree_kit;
 
-use record_kit::{Folder, Running, counted, folded, samples, total};
+use record_kit::{Folder, Running, counted, folded, samples, total, until};
 use std::process::Command;
 use support::target::script_path;
 use support::{Interpreter, for_each, one_per_version};
-use tree_kit::{Stack, assert_family, said, stacks, wait_line};
+use tree_kit::{Stack, all_seen, assert_family, said, stacks, wait_line};
 
-/// How many samples there must be of each process, of about 100.
-const LEAST: u64 = 5;
+/// Of how many instants there must be samples of each process, of 100 and more. It takes a
+/// moment until a process is found.
+const INSTANTS: u64 = 50;
 
 /// The ways of starting a process that a version has.
 fn kinds(python: &Interpreter) -> Vec<&'static str> {
@@ -36,9 +37,9 @@ fn kinds(python: &Interpreter) -> Vec<&'static str> {
     kinds
 }
 
-/// Records a family to its end; what was said, and what was seen.
+/// Records a family to its end; what was said, what was seen, and what py-spy said of it.
 #[track_caller]
-fn family(python: &Interpreter, kinds: &[&str]) -> (String, Vec<Stack>) {
+fn family(python: &Interpreter, kinds: &[&str]) -> (String, Vec<Stack>, String) {
     let folder = Folder::new();
     let script = script_path("tree_family.py");
     let (program, script) = (python.path.to_str().unwrap(), script.to_str().unwrap());
@@ -51,34 +52,37 @@ fn family(python: &Interpreter, kinds: &[&str]) -> (String, Vec<Stack>) {
     assert_eq!(counted(&done.stderr, "errors"), Some(0), "{}", done.stderr);
     let found = folded(&folder.read("out.txt"));
     assert_eq!(total(&found), samples(&done.stderr));
-    (done.stdout, stacks(&found))
+    (done.stdout, stacks(&found), done.stderr)
 }
 
 #[test]
 fn all_that_a_program_starts_is_found() {
     for_each(one_per_version(), |python| {
         let kinds = kinds(python);
-        let (stdout, stacks) = family(python, &kinds);
-        let mut said = said(&stdout);
-        // One more for the root, and one for the second of the pool.
-        assert_eq!(said.len(), kinds.len() + 2, "{stdout}");
-        let root = said.iter().find(|one| one.role == "root").unwrap().pid;
-        for one in said.iter_mut().filter(|one| one.pid != root) {
-            let seen = stacks.iter().find(|stack| stack.pid() == one.pid);
-            let Some(seen) = seen.map(Stack::ancestors) else { continue };
-            assert_eq!(seen.first(), Some(&root), "{one:?}");
-            // Where there is a process between it and the root that nobody tells of: one that
-            // ends at once, and may have been seen or not, or a fork server.
-            let between = match one.role.as_str() {
-                "orphan" | "daemon" | "session_leader" => 0..=1,
-                "multi_forkserver" => 1..=1,
-                "pooled" if python.at_least(3, 14) => 1..=1,
-                _ => continue,
-            };
-            assert!(between.contains(&(seen.len() - 1)), "{one:?}: {seen:?}");
-            one.ancestors = seen;
-        }
-        assert_family(&said, &stacks, LEAST);
+        until("a recording that saw all of them", || {
+            let (stdout, stacks, stderr) = family(python, &kinds);
+            let mut said = said(&stdout);
+            // One more for the root, and one for the second of the pool.
+            assert_eq!(said.len(), kinds.len() + 2, "{stdout}");
+            let root = said.iter().find(|one| one.role == "root").unwrap().pid;
+            for one in said.iter_mut().filter(|one| one.pid != root) {
+                let seen = stacks.iter().find(|stack| stack.pid() == one.pid);
+                let Some(seen) = seen.map(Stack::ancestors) else { continue };
+                assert_eq!(seen.first(), Some(&root), "{one:?}");
+                // Where there is a process between it and the root that nobody tells of: one
+                // that ends at once, and may have been seen or not, or a fork server.
+                let between = match one.role.as_str() {
+                    "orphan" | "daemon" | "session_leader" => 0..=1,
+                    "multi_forkserver" => 1..=1,
+                    "pooled" if python.at_least(3, 14) => 1..=1,
+                    _ => continue,
+                };
+                assert!(between.contains(&(seen.len() - 1)), "{one:?}: {seen:?}");
+                one.ancestors = seen;
+            }
+            assert_family(&said, &stacks);
+            all_seen(&said, &stacks, INSTANTS, &stderr).then_some(())
+        });
     });
 }
 
@@ -88,31 +92,34 @@ fn all_that_a_program_starts_is_found() {
 fn what_is_left_behind_is_found() {
     let kinds = ["orphan", "daemon", "session_leader", "spawned"];
     for_each(one_per_version(), |python| {
-        let folder = Folder::new();
-        let mut command = Command::new(&python.path);
-        command.arg(script_path("tree_family.py")).args(kinds);
-        let mut target = Running::start(command);
-        let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
-        let mut recording =
-            Running::py_spy(&["record", "-s", "-r", "400", "-F", "-o", &out, "-p", &pid]);
-        recording.wait_sampling();
-        target.send("\n");
-        wait_line(&mut target, "READY");
-        target.send("\n");
-        let done = recording.wait();
-        assert_eq!(done.code(), Some(0), "{}", done.stderr);
-        assert_eq!(counted(&done.stderr, "errors"), Some(0), "{}", done.stderr);
-        let stacks = stacks(&folded(&folder.read("out.txt")));
-        let mut said = said(&target.stdout());
-        assert_eq!(said.len(), kinds.len() + 1, "{}", target.stdout());
-        for one in said.iter_mut() {
-            let seen = stacks.iter().find(|stack| stack.pid() == one.pid);
-            let Some(seen) = seen.map(Stack::ancestors) else { continue };
-            if one.role != "root" && one.role != "spawned" {
-                assert!(seen[0] == target.pid() && seen.len() <= 2, "{one:?}: {seen:?}");
-                one.ancestors = seen;
+        until("a recording that saw all of them", || {
+            let folder = Folder::new();
+            let mut command = Command::new(&python.path);
+            command.arg(script_path("tree_family.py")).args(kinds);
+            let mut target = Running::start(command);
+            let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
+            let mut recording =
+                Running::py_spy(&["record", "-s", "-r", "400", "-F", "-o", &out, "-p", &pid]);
+            recording.wait_sampling();
+            target.send("\n");
+            wait_line(&mut target, "READY");
+            target.send("\n");
+            let done = recording.wait();
+            assert_eq!(done.code(), Some(0), "{}", done.stderr);
+            assert_eq!(counted(&done.stderr, "errors"), Some(0), "{}", done.stderr);
+            let stacks = stacks(&folded(&folder.read("out.txt")));
+            let mut said = said(&target.stdout());
+            assert_eq!(said.len(), kinds.len() + 1, "{}", target.stdout());
+            for one in said.iter_mut() {
+                let seen = stacks.iter().find(|stack| stack.pid() == one.pid);
+                let Some(seen) = seen.map(Stack::ancestors) else { continue };
+                if one.role != "root" && one.role != "spawned" {
+                    assert!(seen[0] == target.pid() && seen.len() <= 2, "{one:?}: {seen:?}");
+                    one.ancestors = seen;
+                }
             }
-        }
-        assert_family(&said, &stacks, LEAST);
+            assert_family(&said, &stacks);
+            all_seen(&said, &stacks, INSTANTS, &done.stderr).then_some(())
+        });
     });
 }

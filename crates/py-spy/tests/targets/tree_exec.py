@@ -4,9 +4,9 @@ The argument is a list of steps, separated by commas; one is taken off each time
     work:NAME   computes in a function work_NAME, having said on stdout: I NAME <pid>
     python      executes this script on the same interpreter
     sh          executes a shell that executes this script
-    slow        executes a shell that waits a second before it executes this script
+    slow        executes a shell that waits a moment before it executes this script
     wait        waits a moment
-    sleep       executes a program that sleeps for long
+    cat         executes a program that waits for the end of stdin
 """
 import os
 import sys
@@ -40,11 +40,11 @@ def main(steps):
         elif step == "sh":
             os.execv("/bin/sh", ["sh", "-c", "exec " + text])
         elif step == "slow":
-            os.execv("/bin/sh", ["sh", "-c", "sleep 1; exec " + text])
+            os.execv("/bin/sh", ["sh", "-c", "sleep 0.3; exec " + text])
         elif step == "wait":
             time.sleep(0.2)
-        elif step == "sleep":
-            os.execv("/bin/sleep", ["sleep", "1000"])
+        elif step == "cat":
+            os.execv("/bin/cat", ["cat"])
 
 
 main(sys.argv[1].split(","))

@@ -1,7 +1,7 @@
 """Starts programs that have to be looked for in very many folders, so that a child runs long in its parent's memory.
 
 Between vfork and exec a child has its parent's memory, and so seems to stand where its parent does. Here it tries to
-execute the program in thousands of folders that are not there. Says how many it has started, and how.
+execute the program in thousands of folders that are not there. Starts some at every line on stdin, then says DONE.
 """
 import os
 import subprocess
@@ -20,7 +20,7 @@ def start_programs():
 
 print("READY")
 sys.stdout.flush()
-sys.stdin.readline()
-start_programs()
-print("DONE")
-sys.stdout.flush()
+while sys.stdin.readline():
+    start_programs()
+    print("DONE")
+    sys.stdout.flush()

@@ -2,8 +2,13 @@
 //! seen of it.
 #![allow(dead_code)] // each test file uses a part
 
-use crate::record_kit::{Folded, Running, parts};
+use crate::record_kit::{Folded, Running, counted, parts, until};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+/// So many samples of a process there must be, whatever was missed.
+const SURE: u64 = 5;
 
 /// A process that said what it is: `I <role> <pid> <ancestors>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,19 +96,33 @@ pub fn by_process(stacks: &[Stack]) -> BTreeMap<i32, u64> {
     found
 }
 
-/// Every process that said what it is has been seen in the function of its role, below its
-/// ancestors, and in no process is there a function that belongs to another one.
+/// The stacks of a process in the function of its role.
+fn own<'a>(one: &Said, stacks: &'a [Stack]) -> impl Iterator<Item = &'a Stack> {
+    let (pid, function) = (one.pid, format!("work_{}", one.role));
+    stacks.iter().filter(move |stack| stack.pid() == pid && stack.has(&function))
+}
+
+/// Whether every process that said what it is has been seen in the function of its role, as
+/// often as it had `instants` there or had those missed. It is said which were not: on a
+/// busy machine a process may also have ended before it was found.
+pub fn all_seen(said: &[Said], stacks: &[Stack], instants: u64, stderr: &str) -> bool {
+    let missed = counted(stderr, "missed").unwrap_or(0);
+    let counts = said.iter().map(|one| (one, own(one, stacks).map(|stack| stack.count).sum()));
+    let few: Vec<(&Said, u64)> =
+        counts.filter(|(_, count)| *count < SURE || count + missed < instants).collect();
+    if !few.is_empty() {
+        eprintln!("seen too seldom, with {missed} instants missed: {few:?}");
+    }
+    few.is_empty()
+}
+
+/// Every process that said what it is has been seen below its ancestors only, and in no
+/// process is there a function that belongs to another one.
 #[track_caller]
-pub fn assert_family(said: &[Said], stacks: &[Stack], least: u64) {
+pub fn assert_family(said: &[Said], stacks: &[Stack]) {
     let mut wrong = Vec::new();
     for one in said {
-        let function = format!("work_{}", one.role);
-        let own = stacks.iter().filter(|stack| stack.pid() == one.pid && stack.has(&function));
-        let count: u64 = own.clone().map(|stack| stack.count).sum();
-        if count < least {
-            wrong.push(format!("{one:?}: {count} samples"));
-        }
-        let other = own.clone().find(|stack| stack.ancestors() != one.ancestors);
+        let other = own(one, stacks).find(|stack| stack.ancestors() != one.ancestors);
         if let Some(stack) = other {
             wrong.push(format!("{one:?}: below {:?}", stack.ancestors()));
         }
@@ -126,10 +145,21 @@ pub fn assert_family(said: &[Said], stacks: &[Stack], least: u64) {
     assert!(wrong.is_empty(), "{}\nsaid: {said:?}", wrong.join("\n"));
 }
 
+/// What a recording that goes on has written, when told to write it now.
+#[track_caller]
+pub fn snapshot(recording: &Running, path: &str) -> String {
+    // The file is replaced: another inode.
+    let inode = || std::fs::metadata(path).ok().map(|data| data.ino());
+    let before = inode();
+    recording.signal(Signal::USR1);
+    until("a snapshot", || inode().filter(|_| inode() != before));
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// Waits until a program has written a line that begins with `text` to stdout.
 #[track_caller]
 pub fn wait_line(running: &mut Running, text: &str) {
-    crate::record_kit::until(&format!("{text:?} on stdout"), || {
+    until(&format!("{text:?} on stdout"), || {
         running.stdout().lines().any(|line| line.starts_with(text)).then_some(())
     });
 }

@@ -15,6 +15,9 @@ use support::{Target, for_each, interpreters, one_per_version, run, run_py_spy};
 /// The function that all of record_life.py's time goes to.
 const WORK: &str = "compute_in_parent (";
 
+/// What recordings are repeated for.
+const ENOUGH: &str = "a recording with more than 10 samples of the work";
+
 fn start(kind: &[&str]) -> Target {
     Target::start(modern(), "record_life.py", kind)
 }
@@ -48,7 +51,9 @@ fn let_compute(target: &Target, seconds: f64) {
     until("the target to compute", || (used() - start > seconds).then_some(()));
 }
 
-/// The recording ended well: it says so, and the file holds what it says.
+/// The recording ended well: it says so, and the file holds what it says. How many samples
+/// there are of the target's work: on a busy machine there may be none, as it can compute
+/// while py-spy has no processor, and then it takes another recording.
 #[track_caller]
 fn check_written(recording: &mut Running, folder: &Folder) -> u64 {
     let done = recording.wait();
@@ -57,9 +62,7 @@ fn check_written(recording: &mut Running, folder: &Folder) -> u64 {
     assert_eq!(folder.names(), ["out.txt"]);
     let found = folded(&folder.read("out.txt"));
     assert_eq!(total(&found), samples(&done.stderr), "{}", done.stderr);
-    let work = with(&found, WORK);
-    assert!(work > 10, "only {work} of {}: {}", total(&found), done.stderr);
-    work
+    with(&found, WORK)
 }
 
 /// SIGINT, SIGTERM and SIGHUP write what was collected; the target goes on.
@@ -67,12 +70,14 @@ fn check_written(recording: &mut Running, folder: &Folder) -> u64 {
 fn signals_end_it_in_good_order() {
     let mut target = start(&["burn"]);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let folder = Folder::new();
-        let mut recording = begin(&target, &folder, &[]);
-        let_compute(&target, 0.2);
-        assert_eq!(folder.names(), [""; 0], "nothing is written before the end");
-        recording.signal(signal);
-        check_written(&mut recording, &folder);
+        until(ENOUGH, || {
+            let folder = Folder::new();
+            let mut recording = begin(&target, &folder, &[]);
+            let_compute(&target, 0.2);
+            assert_eq!(folder.names(), [""; 0], "nothing is written before the end");
+            recording.signal(signal);
+            (check_written(&mut recording, &folder) > 10).then_some(())
+        });
     }
     target.signal(Signal::USR1);
     assert_eq!(target.read_line(), "TOLD");
@@ -87,18 +92,21 @@ fn a_snapshot_is_written_on_the_way() {
     let mut recording = begin(&target, &folder, &[]);
     let mut last = 0;
     for _ in 0..3 {
-        let_compute(&target, 0.1);
-        let before = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
-        recording.signal(Signal::USR1);
-        // The file is replaced, not overwritten: another inode.
-        until("a snapshot", || {
-            let now = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
-            (now.is_some() && now != before).then_some(())
+        // The target may compute while py-spy has no processor: then nothing is new.
+        last = until("a snapshot with more samples", || {
+            let_compute(&target, 0.1);
+            let before = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
+            recording.signal(Signal::USR1);
+            // The file is replaced, not overwritten: another inode.
+            until("a snapshot", || {
+                let now = std::fs::metadata(folder.file("out.txt")).ok().map(|data| data.ino());
+                (now.is_some() && now != before).then_some(())
+            });
+            let sum = with(&folded(&folder.read("out.txt")), WORK);
+            assert!(sum >= last, "{sum} after {last}");
+            assert!(recording.is_running());
+            (sum > last).then_some(sum)
         });
-        let sum = with(&folded(&folder.read("out.txt")), WORK);
-        assert!(sum > last, "{sum} after {last}");
-        last = sum;
-        assert!(recording.is_running());
     }
     recording.signal(Signal::INT);
     assert!(check_written(&mut recording, &folder) >= last);
@@ -131,12 +139,14 @@ fn a_second_interrupt_stops_at_once() {
 #[test]
 fn the_end_of_the_target_is_the_end() {
     for signal in [Signal::KILL, Signal::TERM] {
-        let target = start(&["burn"]);
-        let folder = Folder::new();
-        let mut recording = begin(&target, &folder, &["-d", "1000"]);
-        let_compute(&target, 0.2);
-        target.signal(signal);
-        check_written(&mut recording, &folder);
+        until(ENOUGH, || {
+            let target = start(&["burn"]);
+            let folder = Folder::new();
+            let mut recording = begin(&target, &folder, &["-d", "1000"]);
+            let_compute(&target, 0.2);
+            target.signal(signal);
+            (check_written(&mut recording, &folder) > 10).then_some(())
+        });
     }
     // At a low rate too nobody waits for the next sample to notice.
     let target = start(&["burn"]);
@@ -161,29 +171,36 @@ fn a_stopped_target_is_no_trap() {
     target.signal(Signal::STOP);
     until("the stop", || (target.state() == 'T').then_some(()));
     for args in [&[][..], &["--blocking"], &["-i"]] {
-        let folder = Folder::new();
-        let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
-        let run =
-            run_py_spy([&["record", "-d", "0.5", "-p", &pid, "-o", &out], args].concat()).ok();
-        let found = folded(&folder.read("out.txt"));
-        assert_eq!(total(&found), samples(&run.stderr));
-        // Pausing a stopped thread wakes it up for an instant, in which it may be seen.
-        let expected = args == ["-i"];
-        let exact = args != ["--blocking"];
-        assert!(!exact || (total(&found) > 0) == expected, "{args:?}: {}", run.stderr);
-        assert_eq!(target.state(), 'T', "{args:?}");
+        until("a recording in which the target was looked at", || {
+            let folder = Folder::new();
+            let (pid, out) = (target.pid().to_string(), folder.file("out.txt"));
+            let fixed = ["record", "-r", "200", "-d", "0.5", "-p", &pid, "-o", &out];
+            let run = run_py_spy([&fixed, args].concat()).ok();
+            let found = folded(&folder.read("out.txt"));
+            assert_eq!(total(&found), samples(&run.stderr));
+            // Of 100 instants; where there was one, there was a look.
+            let looked = counted(&run.stderr, "missed").unwrap_or(0) < 100;
+            // Pausing a stopped thread wakes it up for an instant, in which it may be seen.
+            let expected = looked && args == ["-i"];
+            let exact = args != ["--blocking"];
+            assert!(!exact || (total(&found) > 0) == expected, "{args:?}: {}", run.stderr);
+            assert_eq!(target.state(), 'T', "{args:?}");
+            looked.then_some(())
+        });
     }
     // Stopped and continued while recording.
     target.signal(Signal::CONT);
-    let folder = Folder::new();
-    let mut recording = begin(&target, &folder, &[]);
-    let_compute(&target, 0.2);
-    target.signal(Signal::STOP);
-    until("the stop", || (target.state() == 'T').then_some(()));
-    target.signal(Signal::CONT);
-    let_compute(&target, 0.1);
-    recording.signal(Signal::INT);
-    check_written(&mut recording, &folder);
+    until(ENOUGH, || {
+        let folder = Folder::new();
+        let mut recording = begin(&target, &folder, &[]);
+        let_compute(&target, 0.2);
+        target.signal(Signal::STOP);
+        until("the stop", || (target.state() == 'T').then_some(()));
+        target.signal(Signal::CONT);
+        let_compute(&target, 0.1);
+        recording.signal(Signal::INT);
+        (check_written(&mut recording, &folder) > 10).then_some(())
+    });
 }
 
 /// Forks while recording: the children's work is not the parent's.
@@ -218,6 +235,7 @@ fn threads_may_come_and_go() {
         let mut target = Target::start(python, "record_churn.py", &[]);
         let pid = target.pid().to_string();
         let (mut parent, mut thread) = (0.0, 0.0);
+        let (mut all, mut dropped) = (0, 0);
         // On a machine with more to do both wait for a processor most of the time.
         for _ in 0..10 {
             let args = ["-f", "raw", "-o", "-", "-d", "1", "-r", "500", "-t", "-p", &pid];
@@ -225,20 +243,19 @@ fn threads_may_come_and_go() {
             let found = folded(&run.stdout);
             assert_eq!(total(&found), samples(&run.stderr));
             assert_eq!(counted(&run.stderr, "errors"), Some(0), "{}", run.stderr);
-            assert!(
-                counted(&run.stderr, "dropped").unwrap_or(0) * 10 <= samples(&run.stderr),
-                "{}",
-                run.stderr
-            );
+            all += samples(&run.stderr);
+            dropped += counted(&run.stderr, "dropped").unwrap_or(0);
             parent += with(&found, "compute_in_parent (") as f64;
             thread += with(&found, "compute_in_thread (") as f64;
             // Such waits come in long pieces: it takes many until they are even.
             let sum: f64 = parent + thread;
-            if sum > 100.0 && (thread / sum - 0.5).abs() < 0.15 {
+            let few_dropped = dropped * 10 <= all;
+            if sum > 100.0 && (thread / sum - 0.5).abs() < 0.15 && few_dropped {
                 break;
             }
         }
         assert!(parent + thread > 50.0, "{parent} and {thread}");
+        assert!(dropped * 10 <= all, "{dropped} dropped, {all} kept");
         let truth =
             split_truth(&mut target).into_iter().find(|(name, _)| name == "thread").unwrap().1;
         let share = thread / (parent + thread);
@@ -270,14 +287,21 @@ fn another_program_ends_it_or_goes_on() {
         vec![other.path.to_str().unwrap(), &script, "burn"],
     ];
     for new in becomes {
-        let target = start(&[&["exec"], &new[..]].concat());
-        let folder = Folder::new();
-        let mut recording = begin(&target, &folder, &["-d", "4"]);
-        let_compute(&target, 0.2);
-        target.signal(Signal::USR1);
-        check_written(&mut recording, &folder);
-        let comm = std::fs::read_to_string(format!("/proc/{}/cmdline", target.pid())).unwrap();
-        assert_eq!(comm.split('\0').next(), Some(new[0]), "it goes on as the new program");
+        until(ENOUGH, || {
+            let target = start(&[&["exec"], &new[..]].concat());
+            let folder = Folder::new();
+            let mut recording = begin(&target, &folder, &["-d", "4"]);
+            let_compute(&target, 0.2);
+            target.signal(Signal::USR1);
+            let work = check_written(&mut recording, &folder);
+            // The time of the recording may have been over before the signal arrived.
+            until("it to go on as the new program", || {
+                let path = format!("/proc/{}/cmdline", target.pid());
+                let command = std::fs::read_to_string(path).unwrap();
+                (command.split('\0').next() == Some(new[0])).then_some(())
+            });
+            (work > 10).then_some(())
+        });
     }
 }
 
@@ -287,10 +311,12 @@ fn the_target_goes_on() {
     let mut target = start(&["burn"]);
     for args in [&[][..], &["--blocking"], &["--nonblocking"]] {
         let pid = target.pid().to_string();
-        run_py_spy(
-            [&["record", "-d", "0.3", "-r", "500", "-o", "/dev/null", "-p", &pid], args].concat(),
-        )
-        .ok();
+        let fixed = ["record", "-d", "0.3", "-r", "500", "-f", "raw", "-o", "/dev/null"];
+        // Without any sample nothing would have been done to the target.
+        until("a recording with samples", || {
+            let run = run_py_spy([&fixed[..], &["-p", &pid], args].concat()).ok();
+            (samples(&run.stderr) > 0).then_some(())
+        });
         target.signal(Signal::USR1);
         assert_eq!(target.read_line(), "TOLD", "{args:?}");
     }
@@ -301,12 +327,14 @@ fn the_target_goes_on() {
 fn files_are_replaced_whole() {
     let target = start(&["burn"]);
     let folder = Folder::new();
-    std::fs::write(folder.file("out.txt"), "the old one").unwrap();
-    let mut recording = begin(&target, &folder, &[]);
-    let_compute(&target, 0.2);
-    assert_eq!(folder.read("out.txt"), "the old one");
-    recording.signal(Signal::TERM);
-    check_written(&mut recording, &folder);
+    until(ENOUGH, || {
+        std::fs::write(folder.file("out.txt"), "the old one").unwrap();
+        let mut recording = begin(&target, &folder, &[]);
+        let_compute(&target, 0.2);
+        assert_eq!(folder.read("out.txt"), "the old one");
+        recording.signal(Signal::TERM);
+        (check_written(&mut recording, &folder) > 10).then_some(())
+    });
     // Killed in the middle: the old file is still there, whole.
     let before = folder.read("out.txt");
     let mut recording = begin(&target, &folder, &[]);

@@ -5,7 +5,7 @@ mod record_kit;
 mod support;
 mod tree_kit;
 
-use record_kit::{Folded, Folder, Running, counted, folded, modern, parts};
+use record_kit::{Folded, Folder, Running, counted, folded, modern, parts, until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use support::target::script_path;
@@ -15,6 +15,15 @@ use tree_kit::{Said, said};
 /// Process and thread of each function `compute_<name>`.
 type Places = BTreeMap<String, (i64, i64)>;
 
+/// Each thread has this many instants and more.
+const INSTANTS: u64 = 75;
+
+/// So many samples there must be of each, of which some are its waits for the GIL.
+const LEAST: u64 = 5;
+
+/// As in tree_threads.py.
+const TITLE: &str = "renamed: second process";
+
 struct Recorded {
     folder: Folder,
     said: Vec<Said>,
@@ -23,9 +32,32 @@ struct Recorded {
     stderr: String,
 }
 
-/// Records the program to its end.
+/// A recording in which all was seen: each thread as often as its instants and the missed ones
+/// say, and the second process by its title.
 #[track_caller]
 fn record(python: &Interpreter, args: &[&str], names: &[&str]) -> Recorded {
+    until("a recording that saw all threads", || {
+        let recorded = record_once(python, args, names);
+        let found = folded(&recorded.folder.read("a.txt"));
+        let rooted = rooted(&found);
+        // The samples of a thread in its own function.
+        let often = |name: &str, place: (i64, i64)| -> u64 {
+            let counts = rooted.iter().zip(&found).map(|(stack, (_, count))| (stack, count));
+            let own = counts.filter(|((pid, tid, frames), _)| {
+                (*pid, *tid) == place && frames.iter().any(|frame| function(frame) == name)
+            });
+            own.map(|(_, count)| count).sum()
+        };
+        let all = recorded.threads.iter().all(|(name, place)| often(name, *place) > LEAST);
+        let titled = found.iter().any(|(frames, _)| frames[1].contains(TITLE));
+        let missed = counted(&recorded.stderr, "missed").unwrap_or(0);
+        (all && titled && missed * 3 <= INSTANTS).then_some(recorded)
+    })
+}
+
+/// Records the program to its end.
+#[track_caller]
+fn record_once(python: &Interpreter, args: &[&str], names: &[&str]) -> Recorded {
     let folder = Folder::new();
     let outputs: Vec<String> =
         names.iter().flat_map(|name| ["-o".to_owned(), folder.file(name)]).collect();
@@ -94,7 +126,7 @@ fn every_format_tells_processes_and_threads_apart() {
         // The second below the first, by the title that it gave itself.
         for (frames, _) in &raw {
             assert!(frames[0].starts_with(&format!("process {first}:\"")), "{frames:?}");
-            let title = format!("process {second}:\"renamed: second process\"");
+            let title = format!("process {second}:\"{TITLE}\"");
             assert_eq!(frames[1] == title, !frames[1].starts_with("thread ("), "{frames:?}");
         }
 

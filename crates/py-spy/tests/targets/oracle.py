@@ -10,8 +10,14 @@ Usage: oracle.py KIND. Every name tells what its caller must be:
   r<n>          called by r<n-1>, r0 by main; h<n> by r<n>
   f_<n>, g_<n>  from the source <src-n>; g_<n> called by f_<n>, f_<n> by main
   down<n>       called by down<n-1>, down0 by main
+
+Says which lines the functions have that it calls, but for those of the many sources:
+    READY {"<name>": [first line, last line, whether some of its code has none]}
 """
+import dis
+import json
 import sys
+import types
 
 
 def burn():
@@ -193,8 +199,25 @@ KINDS = {
     "down": down,
 }
 
+def lines_of(main):
+    """The lines of each function that main reaches by its globals and closures."""
+    found = {}
+    todo = [main]
+    todo.extend(main.__globals__.values())
+    while todo:
+        one = todo.pop()
+        if isinstance(one, types.FunctionType) and one.__name__ not in found:
+            code = one.__code__
+            lines = [line for _, line in dis.findlinestarts(code) if line]
+            # Since 3.10 there is code that belongs to no line.
+            gaps = hasattr(code, "co_lines") and any(line is None for _, _, line in code.co_lines())
+            found[one.__name__] = [code.co_firstlineno, max(lines), gaps]
+            todo.extend(cell.cell_contents for cell in one.__closure__ or ())
+    return found
+
+
 if __name__ == "__main__":
     main = KINDS[sys.argv[1]]()
-    sys.stdout.write("READY {}\n")
+    sys.stdout.write("READY %s\n" % json.dumps(lines_of(main)))
     sys.stdout.flush()
     main()

@@ -38,7 +38,8 @@ impl Sampler {
     pub(super) fn is_replaced(&mut self, thread: usize) -> bool {
         let layout = &self.target.runtime.layout;
         let tells = layout.thread.serial.is_some() || layout.thread.native_thread_id.is_some();
-        if tells || self.roster.threads.len() < 2 {
+        // One that waits has not just ended.
+        if tells || self.roster.threads.len() < 2 || !self.is_running(thread) {
             return false;
         }
         let entry = &mut self.roster.threads[thread];

@@ -150,10 +150,15 @@ impl Kin {
         Some(relative.life)
     }
 
-    /// Whether `pid` became another program since it was last identified.
-    pub fn is_another(&self, pid: i32) -> bool {
+    /// Whether `pid`, whose execution is `image` now, became another program since it was last
+    /// identified; `None` while that cannot be told.
+    pub fn is_another(&self, pid: i32, image: Option<Image>) -> Option<bool> {
         let before = self.known.get(&pid).and_then(|relative| relative.image);
-        before.is_some() && family::image(pid).is_some_and(|now| Some(now) != before)
+        match (before, image) {
+            (Some(before), Some(now)) => Some(before != now),
+            (Some(_), None) => None,
+            (None, _) => Some(false),
+        }
     }
 
     /// Forgets a process that has ended; `started` makes sure that it is that one.
@@ -327,8 +332,15 @@ impl Kin {
                 break;
             };
             next = parent;
-            if let Some(life) = self.identify(next, family::image(next)) {
-                let mut command = command(next);
+            let (image, mut command) = called(next);
+            if let Some(relative) = self.known.get(&next)
+                && image.is_none()
+                && relative.image.is_some()
+            {
+                // It is becoming another program, which this may be the name of.
+                command.clear();
+            }
+            if let Some(life) = self.identify(next, image) {
                 if let Some(State::Python(python)) = self.known.get(&next).map(|one| &one.state)
                     && command.is_empty()
                 {
@@ -413,6 +425,21 @@ pub fn household(roots: &[i32]) -> Vec<Kinsman> {
         found.push(one);
     }
     found
+}
+
+/// What a process calls itself, with the execution that does: one that becomes another program
+/// meanwhile is asked again. Nothing if that does not end.
+pub fn called(pid: i32) -> (Option<Image>, String) {
+    let mut image = family::image(pid);
+    for _ in 0..4 {
+        let command = command(pid);
+        let after = family::image(pid);
+        if after == image {
+            return (image, command);
+        }
+        image = after;
+    }
+    (image, String::new())
 }
 
 /// The command line of a process, or its program for one that hides it.

@@ -53,10 +53,9 @@ impl Member {
 
     /// What the process calls itself now, if it is still there and the same program.
     pub fn title(&self) -> Option<String> {
-        let command = super::kin::command(self.pid());
-        let same = !command.is_empty()
-            && self.sampler.target.process.is_alive()
-            && family::image(self.pid()) == self.image;
+        let (image, command) = super::kin::called(self.pid());
+        let same =
+            !command.is_empty() && self.sampler.target.process.is_alive() && image == self.image;
         same.then_some(command)
     }
 

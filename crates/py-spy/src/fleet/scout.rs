@@ -1,7 +1,7 @@
 //! Finds processes and attaches to them, beside the sampling: in a thread of its own.
 
 use super::exam::{Content, Exam, Python, State};
-use super::kin::{Ancestor, Kin, Life, command};
+use super::kin::{Ancestor, Kin, Life, called, command};
 use crate::error::Error;
 use crate::target::Target;
 use cpython::discover::NotFound;
@@ -388,15 +388,15 @@ impl Explorer {
         let due = self.kin.all().filter(|one| due(&one.state));
         let due: Vec<i32> = due.map(|one| one.descent.pid).collect();
         for pid in due {
-            let another = self.kin.is_another(pid);
-            let title = command(pid);
+            let (image, title) = called(pid);
+            let another = self.kin.is_another(pid, image);
             let Some(relative) = self.kin.get_mut(pid) else { continue };
             let life = relative.life;
-            if another {
+            if another == Some(true) {
                 relative.state = State::Other(Exam::new(true));
             } else if let State::Python(python) = &mut relative.state {
                 python.checked();
-                if python.title != title && !title.is_empty() {
+                if another.is_some() && python.title != title && !title.is_empty() {
                     python.title.clone_from(&title);
                     self.say(News::Titled(life, title));
                 }

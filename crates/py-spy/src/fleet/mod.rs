@@ -116,7 +116,14 @@ impl Fleet {
             descents.extend(family::descent(*pid));
             targets.push(match plan.follow {
                 // Where it is no Python (yet), the scout goes on looking.
-                true => Target::try_attach(*pid)?.ok(),
+                true => match Target::try_attach(*pid) {
+                    Ok(found) => found.ok(),
+                    // A program of ours may have ended by now; what it started goes on.
+                    Err(_) if plan.fresh && family::descent(*pid).is_none_or(|one| one.ended) => {
+                        None
+                    }
+                    Err(error) => return Err(error),
+                },
                 false => Some(Target::attach(*pid, plan.fresh)?),
             });
         }

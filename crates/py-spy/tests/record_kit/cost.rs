@@ -14,28 +14,34 @@ pub struct Calls {
     pub all: f64,
 }
 
+/// The samples of a recording, and what strace with these `options` saw of it.
+#[track_caller]
+fn record_under_strace(pid: i32, options: &[&str], args: &[&str]) -> (u64, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("seen");
+    let run = run(Command::new(tool("strace"))
+        .arg("-f")
+        .args(options)
+        .arg("-o")
+        .arg(&seen)
+        .args([env!("CARGO_BIN_EXE_py-spy"), "record", "-p", &pid.to_string(), "-o"])
+        .arg(folder.path().join("out.raw"))
+        .args(args))
+    .ok();
+    (samples(&run.stderr), std::fs::read_to_string(&seen).unwrap())
+}
+
 /// The samples of a recording, and how often it made which system call.
 #[track_caller]
 pub fn record_traced(pid: i32, seconds: &str, args: &[&str]) -> (u64, HashMap<String, u64>) {
-    let folder = tempfile::tempdir().unwrap();
-    let table = folder.path().join("calls");
-    let output = folder.path().join("out.raw");
-    let run = run(Command::new(tool("strace"))
-        .args(["-f", "-c", "-U", "calls,name", "-o"])
-        .arg(&table)
-        .arg(env!("CARGO_BIN_EXE_py-spy"))
-        .args(["record", "-r", "500", "-d", seconds, "-o"])
-        .arg(&output)
-        .args(["-p", &pid.to_string()])
-        .args(args))
-    .ok();
-    let table = std::fs::read_to_string(&table).unwrap();
+    let args = [&["-r", "500", "-d", seconds], args].concat();
+    let (samples, table) = record_under_strace(pid, &["-c", "-U", "calls,name"], &args);
     let line = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let count = words.next()?.parse().ok()?;
         words.next().filter(|name| *name != "total").map(|name| (name.to_owned(), count))
     };
-    (samples(&run.stderr), table.lines().filter_map(line).collect())
+    (samples, table.lines().filter_map(line).collect())
 }
 
 /// The difference between a long and a short recording is what samples cost; what a
@@ -62,19 +68,8 @@ pub fn per_sample(pid: i32, args: &[&str]) -> Option<Calls> {
 /// The samples of a recording, and the threads that it paused, each as often as it did.
 #[track_caller]
 pub fn record_pauses(pid: i32, args: &[&str]) -> (u64, Vec<i64>) {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let output = folder.path().join("out.raw");
-    let run = run(Command::new(tool("strace"))
-        .args(["-f", "-qq", "-e", "trace=ptrace", "-o"])
-        .arg(&log)
-        .arg(env!("CARGO_BIN_EXE_py-spy"))
-        .args(["record", "-r", "200", "-d", "0.5", "-o"])
-        .arg(&output)
-        .args(["-p", &pid.to_string()])
-        .args(args))
-    .ok();
-    let log = std::fs::read_to_string(&log).unwrap();
+    let args = [&["-r", "200", "-d", "0.5"], args].concat();
+    let (samples, log) = record_under_strace(pid, &["-qq", "-e", "trace=ptrace"], &args);
     let paused = |line: &str| {
         let (_, call) = line.split_once("ptrace(")?;
         let (request, rest) = call.split_once(", ")?;
@@ -82,5 +77,5 @@ pub fn record_pauses(pid: i32, args: &[&str]) -> (u64, Vec<i64>) {
         let tid = tid.parse().unwrap_or_else(|error| panic!("{error}: {line}"));
         ["PTRACE_SEIZE", "PTRACE_INTERRUPT"].contains(&request).then_some(tid)
     };
-    (samples(&run.stderr), log.lines().filter_map(paused).collect())
+    (samples, log.lines().filter_map(paused).collect())
 }

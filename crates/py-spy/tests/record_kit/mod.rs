@@ -6,7 +6,7 @@ pub mod cost;
 pub mod native;
 
 use crate::support::{
-    self, Interpreter, Run, Target, cache, interpreter, need, project, py_spy, tool,
+    self, Interpreter, Run, Target, cache, in_foreground, interpreter, need, project, py_spy, tool,
 };
 #[allow(unused_imports)] // each test file uses a part
 pub use crate::support::{GUARD, until};
@@ -200,21 +200,7 @@ impl Running {
     #[track_caller]
     pub fn start(command: Command) -> Running {
         let label = format!("{command:?}");
-        // Where the tests run in the background or under nohup, Control-C or the end of the
-        // terminal is ignored by all that they start. `env` becomes the program: with its id.
-        let mut started = Command::new("env");
-        started.arg("--default-signal=INT,QUIT,HUP,TERM");
-        started.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => started.env(name, value),
-                None => started.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            started.current_dir(folder);
-        }
-        let mut command = started;
+        let mut command = in_foreground(&[], &command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{label}: {error}"));
         // From here on it is the program, as if it had been started without it.

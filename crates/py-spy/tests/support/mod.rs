@@ -17,7 +17,7 @@ pub use dump::{
 pub use hosts::{hosts, start_host};
 pub use interpreters::{Interpreter, for_each, interpreter, interpreters, newest, one_per_version};
 pub use process::{
-    GUARD, Run, cache, copy_program, need, project, py_spy, quoted, run, run_py_spy, targets_dir,
-    tool, unshare, until,
+    GUARD, Run, cache, copy_program, in_foreground, need, project, py_spy, quoted, run, run_py_spy,
+    targets_dir, tool, unshare, until,
 };
 pub use target::Target;

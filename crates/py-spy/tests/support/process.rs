@@ -99,6 +99,25 @@ pub fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A program as one that is started from a terminal, by `wrapper` and `env`, which become it:
+/// where the tests run in the background or under nohup, Control-C or the end of the terminal
+/// is ignored by all that they start.
+pub fn in_foreground(wrapper: &[&str], command: &Command) -> Command {
+    let words = [wrapper, &["env", "--default-signal=INT,QUIT,HUP,TERM"]].concat();
+    let mut wrapped = Command::new(words[0]);
+    wrapped.args(&words[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// Our binary with these arguments, ready to be started.
 pub fn py_spy<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_py-spy"));

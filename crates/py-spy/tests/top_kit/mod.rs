@@ -1,7 +1,7 @@
 //! Shared by the tests of `top`: a terminal of our own, and what is on its screen.
 #![allow(dead_code)] // each test file uses a part
 
-use crate::support::py_spy;
+use crate::support::{in_foreground, py_spy};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -58,19 +58,7 @@ impl Terminal {
             .unwrap();
         resize(&master, rows, columns);
         // The program gets a session whose terminal this is.
-        let mut session = Command::new("setsid");
-        // Where the tests run in the background, Control-C is ignored by all that they start.
-        session.args(["--ctty", "--", "env", "--default-signal=INT,QUIT,HUP,TERM"]);
-        session.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => session.env(name, value),
-                None => session.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            session.current_dir(folder);
-        }
+        let mut session = in_foreground(&["setsid", "--ctty", "--"], command);
         if !command.get_envs().any(|(name, _)| name == "TERM") {
             session.env("TERM", "xterm-256color");
         }

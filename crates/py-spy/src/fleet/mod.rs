@@ -374,7 +374,6 @@ impl Fleet {
         ancestors: &[Ancestor],
     ) -> Result<(), Error> {
         let pid = target.process.pid;
-        let command = target.command();
         let version = target.runtime.layout.version;
         let mut sampler = Sampler::new(target, self.plan.options, &self.library)?;
         sampler.watch_waiting(self.watch);
@@ -393,7 +392,7 @@ impl Fleet {
         for ancestor in ancestors {
             parent = Some(self.process(ancestor.life, ancestor.pid, &ancestor.command, parent));
         }
-        let process = self.process(identity.life, pid, &command, parent);
+        let process = self.process(identity.life, pid, &identity.command, parent);
         if self.failed.remove(&pid) == Some(process) {
             self.recording.quality.errors += 1;
         }

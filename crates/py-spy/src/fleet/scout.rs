@@ -34,12 +34,14 @@ pub struct Find {
 }
 
 /// Which program in which process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// As the scout calls it.
     pub life: Life,
     /// By which it is told from what the process may become.
     pub image: Option<Image>,
+    /// What it calls itself.
+    pub command: String,
 }
 
 /// A process by its id and the time when it started.
@@ -352,11 +354,11 @@ impl Explorer {
     /// Takes note of a process that is going to be sampled.
     fn adopt(&mut self, target: &Target) -> Option<Identity> {
         let pid = target.process.pid;
-        let image = family::image(pid);
+        let (image, command) = called(pid);
         let life = self.kin.identify(pid, image)?;
         let relative = self.kin.get_mut(pid)?;
-        relative.state = State::Python(Python::new(target.runtime.clone(), target.command()));
-        Some(Identity { life, image })
+        relative.state = State::Python(Python::new(target.runtime.clone(), command.clone()));
+        Some(Identity { life, image, command })
     }
 
     /// A process that is no Python now: whoever waits for an answer may have waited long

@@ -78,7 +78,7 @@ pub fn run(args: &TopArgs) -> Result<u8, Error> {
     let grouping =
         Grouping { level: args.by, by_process: false, full_filenames: args.full_filenames };
     let mut model = Model::new(fleet.recording.meta().unit, grouping);
-    let mut pace = Pace::new(&fleet, args.timing.rate, args.delay, args.timing.duration.0);
+    let mut pace = Pace::new(&mut fleet, args.timing.rate, args.delay, args.timing.duration.0);
     if on_screen {
         return screen::run(args, fleet, model, pace, &inputs, launched, output).map_err(system);
     }

@@ -44,12 +44,13 @@ pub struct Pace {
 
 impl Pace {
     /// From now on `rate` samples a second, in windows of `delay`, for `duration`.
-    pub fn new(fleet: &Fleet, rate: f64, delay: Duration, duration: Option<Duration>) -> Pace {
+    pub fn new(fleet: &mut Fleet, rate: f64, delay: Duration, duration: Option<Duration>) -> Pace {
         clock::tighten_timer();
         let now = clock::now_ns();
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let delay_ns = nanoseconds(delay);
         let mut schedule = Schedule::new(now, rate);
+        fleet.begin(now);
         let tick = schedule.next(now);
         let mut cpu = CpuMeter::default();
         cpu.used_ns(fleet);

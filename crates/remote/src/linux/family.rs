@@ -54,9 +54,12 @@ pub fn process_of_thread(id: i32) -> Option<i32> {
     group.trim().parse().ok().filter(|group| *group != id)
 }
 
-/// Whether the process `pid` has memory: one that ends gives it up before it has ended.
+/// Whether the process `pid` has memory, as far as can be told: one that ends gives it up before
+/// it has ended.
 pub fn has_memory(pid: i32) -> bool {
-    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+    // Who runs as another user is refused to us, which says nothing.
+    !std::fs::read_link(format!("/proc/{pid}/exe"))
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// All processes that we can see.
